@@ -1,0 +1,59 @@
+# Chartloop: `make demo` shows it, `make test` proves it. Nothing but python3, python3-venv and make is needed.
+.POSIX:
+PYTHON = python3
+VENV = .venv
+PY = $(VENV)/bin/python
+PIP = $(PY) -m pip install --quiet --disable-pip-version-check --no-input --constraint constraints.txt
+PYTEST = $(PY) -m pytest
+COVERAGE = $(PY) -m coverage
+
+.PHONY: demo test test-long check bench docs clean
+
+demo: $(VENV)/.product
+	$(PY) -m chartloop demo --data var/demo
+
+test: $(VENV)/.test
+	$(COVERAGE) erase
+	rm -rf build/conformance
+	$(COVERAGE) run -m pytest -n 2 --durations=10 -m "not long and not browser"
+
+test-long: $(VENV)/.long
+	$(COVERAGE) run -m pytest -n 2 --dist loadfile -m "long or browser"
+
+check: $(VENV)/.check
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
+	$(PYTEST) -q tests/house_rules
+	$(PY) -m tests.conformance_report --check docs/conformance.md
+	$(PY) -m chartloop.reference --check docs/reference
+	$(COVERAGE) combine --quiet --keep
+	$(COVERAGE) report --fail-under=92
+
+bench: $(VENV)/.test
+	$(PY) -m bench
+
+docs: $(VENV)/.product
+	$(PY) -m chartloop.reference docs/reference
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.product: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/.test: $(VENV)/.product
+	$(PIP) --editable '.[test]'
+	touch $@
+
+$(VENV)/.long: $(VENV)/.test
+	$(PIP) --editable '.[test,long]'
+	touch $@
+
+$(VENV)/.check: $(VENV)/.test
+	$(PIP) --editable '.[test,check]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) .tools build var

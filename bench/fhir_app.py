@@ -1,0 +1,67 @@
+"""The FHIR API alone, for its benchmark: policies, tokens, durable audit and sealer as in the product."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import time
+from pathlib import Path
+
+from chartloop.kernel import auth, auth_tables
+from chartloop.kernel import tables as kernel_tables
+from chartloop.kernel.access.engine import Access
+from chartloop.kernel.access.subject import Subject
+from chartloop.kernel.affinity import stay_on_one_core
+from chartloop.kernel.audit.journal import Audit
+from chartloop.kernel.audit.sealer import Sealer
+from chartloop.kernel.broker_table import TableBus
+from chartloop.kernel.db import Database, create_tables, open_database
+from chartloop.kernel.http import WsgiApp
+from chartloop.kernel.keys import signing_key
+from chartloop.kernel.outbox import Outbox
+from fhir_server import tables
+from fhir_server.calls import Gate, Limits
+from fhir_server.dictionary import DictionaryTraining
+from fhir_server.labels.service import LabelService
+from fhir_server.opening import open_store
+from fhir_server.repository import Repository
+from fhir_server.wsgi import fhir_wsgi
+
+OPERATOR = Subject(id="bench", role="operator", scopes=("system/*.cruds",))
+
+
+def open_tables(url: str) -> Database:
+    assert all((kernel_tables, auth_tables, tables))
+    database = open_database(url, connections=64)
+    create_tables(database)
+    return database
+
+
+def application() -> WsgiApp:
+    """Build the application from CHARTLOOP_BENCH_URL and CHARTLOOP_BENCH_DATA."""
+    # Parsed bundles are many small objects: the collector's default thresholds would walk them again and again.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    if not os.environ.get("CHARTLOOP_BENCH_MANY_CORES"):
+        stay_on_one_core()
+    data = Path(os.environ["CHARTLOOP_BENCH_DATA"])
+    database = open_tables(os.environ["CHARTLOOP_BENCH_URL"])
+    secret = b"0123456789abcdef"
+    base = "http://127.0.0.1/fhir"
+    store = open_store(database, Access(), Audit(data), Outbox(TableBus(database), secret), LabelService(), secret=secret, base=base)
+    sealer = Sealer(database, data, signing_key(data / "keys"))
+
+    training = DictionaryTraining(store)
+
+    def seal() -> None:
+        while True:
+            time.sleep(1)
+            sealer.seal()
+            training.run()
+
+    def authenticate(token: str) -> Subject:
+        return auth.authenticate(database, token)
+
+    threading.Thread(target=seal, daemon=True).start()
+    return fhir_wsgi(Gate(Repository(store), authenticate, base, Limits()))

@@ -1,0 +1,1 @@
+"""Chartloop: from chart to claim, around one FHIR R4 store."""

@@ -1,0 +1,81 @@
+"""The composition root: builds every part from the settings, explicitly; nothing is built at import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from chartloop.kernel.access.engine import Access
+from chartloop.kernel.audit.journal import Audit
+from chartloop.kernel.broker_table import TableBus
+from chartloop.kernel.config import Settings
+from chartloop.kernel.db import Database, open_database
+from chartloop.kernel.dead_letters import DeadLetters
+from chartloop.kernel.keys import hmac_secret, secret
+from chartloop.kernel.outbox import Outbox
+from chartloop.migrate import migrate
+from fhir_server.labels.service import LabelService
+from fhir_server.opening import open_store
+from fhir_server.repository import Repository
+from fhir_server.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """What everything stands on: the database, the policies, the events, the audit log."""
+
+    settings: Settings
+    database: Database
+    access: Access
+    bus: TableBus
+    outbox: Outbox
+    dead_letters: DeadLetters
+    audit: Audit
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.audit.close()
+        self.database.close()
+
+
+def open_kernel(settings: Settings) -> Kernel:
+    """Bring the database to this release's schema and open it.
+
+    Raises:
+        Unavailable: The database cannot be opened, or would lose acknowledged writes.
+    """
+    migrate(settings.database_url)
+    database = open_database(settings.database_url, busy_timeout_s=settings.database.busy_timeout_s, connections=settings.database.connections)
+    bus = TableBus(database, lanes=settings.worker.lanes)
+    return Kernel(
+        settings,
+        database,
+        Access(settings.policy.directory),
+        bus,
+        Outbox(bus, hmac_secret(settings.keys)),
+        DeadLetters(database, bus),
+        Audit(settings.data, segment_max_bytes=settings.audit.segment_max_bytes),
+    )
+
+
+def base_url(settings: Settings) -> str:
+    """Where browsers and clients reach this server, without a path."""
+    return settings.server.base_url.rstrip("/") or f"http://{settings.server.host}:{settings.server.port}"
+
+
+def open_door(kernel: Kernel) -> Door:
+    """Open the one door to stored resources."""
+    pages = secret(kernel.settings.keys, "pages.key")
+    base = f"{base_url(kernel.settings)}/fhir"
+    store = open_store(kernel.database, kernel.access, kernel.audit, kernel.outbox, LabelService(), secret=pages, base=base)
+    return Door(Repository(store), store)
+
+
+class Door(NamedTuple):
+    """The repository, and the store behind it for what tends the store itself."""
+
+    repository: Repository
+    store: Store

@@ -1,0 +1,84 @@
+"""`chartloop events`: dead letters, and what an operator does with them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from chartloop.cli.options import data_option, json_option, settings_of
+from chartloop.kernel.clock import iso
+
+if TYPE_CHECKING:
+    from chartloop.kernel.dead_letters import DeadLetter
+
+
+@click.group()
+def events() -> None:
+    """Look after events."""
+
+
+@events.group()
+def dlq() -> None:
+    """Dead letters: events that a consumer gave up."""
+
+
+@dlq.command("list")
+@data_option
+@json_option
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 10_000))
+def list_(data: Path | None, as_json: bool, limit: int) -> None:
+    """List dead letters, the newest first."""
+    from chartloop.app import open_kernel
+
+    with open_kernel(settings_of(data)) as kernel:
+        letters = kernel.dead_letters.list(limit)
+    if as_json:
+        click.echo(json.dumps([_row(letter) for letter in letters], indent=2))
+        return
+    for letter in letters:
+        click.echo(f"{letter.id}  {iso(letter.recorded)}  {letter.consumer}  {letter.type} {letter.subject}  {letter.attempts} attempts: {letter.reason}")
+    if not letters:
+        click.echo("no dead letters")
+
+
+@dlq.command()
+@data_option
+@click.argument("letter_id")
+def show(data: Path | None, letter_id: str) -> None:
+    """Print one dead letter as JSON."""
+    from chartloop.app import open_kernel
+
+    with open_kernel(settings_of(data)) as kernel:
+        click.echo(json.dumps(_row(kernel.dead_letters.show(letter_id)), indent=2))
+
+
+@dlq.command()
+@data_option
+@click.argument("letter_id")
+def retry(data: Path | None, letter_id: str) -> None:
+    """Let the consumer try again; later events of the same key follow."""
+    from chartloop.app import open_kernel
+
+    with open_kernel(settings_of(data)) as kernel:
+        kernel.dead_letters.retry(letter_id)
+    click.echo(f"{letter_id} will be tried again")
+
+
+@dlq.command()
+@data_option
+@click.argument("letter_id")
+@click.confirmation_option(prompt="The event will never be handled. Drop it?")
+def drop(data: Path | None, letter_id: str) -> None:
+    """Give an event up for good; later events of the same key go on."""
+    from chartloop.app import open_kernel
+
+    with open_kernel(settings_of(data)) as kernel:
+        kernel.dead_letters.drop(letter_id)
+    click.echo(f"{letter_id} was dropped")
+
+
+def _row(letter: DeadLetter) -> dict[str, object]:
+    return {**letter._asdict(), "recorded": iso(letter.recorded)}

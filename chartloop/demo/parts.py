@@ -1,0 +1,106 @@
+"""The running parts of a demo: where they listen, and a client for each kind of user."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from chartloop.demo.fhir_client import FhirClient, Resource
+from chartloop.demo.population_directory import CLINICIANS, PAYERS, PSYCHIATRIST, STAFF_SYSTEM
+from chartloop.demo.population_ids import NPI
+from chartloop.demo.processes import Parts, command, free_port
+from chartloop.demo.steps import Steps
+
+BASE = "https://chartloop.example/fhir"
+# Who plays which role: staff by their number, clinicians by their NPI.
+STAFF_OF_ROLE = {
+    "clinician": f"{NPI}|{CLINICIANS[0].npi}",
+    "psychiatric-clinician": f"{NPI}|{PSYCHIATRIST.npi}",
+    "coder": f"{STAFF_SYSTEM}|coder-1",
+    "behavioral-health-coder": f"{STAFF_SYSTEM}|behavioral-coder-1",
+    "billing-administrator": f"{STAFF_SYSTEM}|billing-1",
+    "privacy-officer": f"{STAFF_SYSTEM}|privacy-1",
+}
+
+
+class Choices(Protocol):
+    """What the parts need of the demo's options."""
+
+    @property
+    def data(self) -> Path: ...
+    @property
+    def once(self) -> bool: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def mllp_port(self) -> int: ...
+    @property
+    def apps_port(self) -> int: ...
+    @property
+    def payer_port(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
+
+
+@dataclass(slots=True)
+class Demo:
+    """Addresses of the parts, and the tokens of the demo's users."""
+
+    data: Path
+    server: str
+    mllp_port: int
+    payer_base: str
+    apps: str = ""
+    _clients: dict[str, FhirClient] = field(default_factory=dict)
+    _people: dict[str, Resource] = field(default_factory=dict)
+    sent_identifier: str = f"{BASE}/isa13|"
+
+    @property
+    def fhir_base(self) -> str:
+        return f"{self.server}/fhir"
+
+    def user_of(self, role: str) -> str:
+        """Reference of the person who plays a role."""
+        return f"Practitioner/{self.person_of(role)['id']}"
+
+    def person_of(self, role: str) -> Resource:
+        """The Practitioner who plays a role."""
+        if role not in self._people:
+            self._people[role] = next(self.as_role("operator").each(f"Practitioner?identifier={STAFF_OF_ROLE[role]}"))
+        return self._people[role]
+
+    def as_role(self, role: str) -> FhirClient:
+        """A client with a token for one role; the token lives as long as a demo runs to its end."""
+        if role not in self._clients:
+            arguments = ["token", "--data", str(self.data), "--role", role]
+            if role in STAFF_OF_ROLE:
+                arguments += ["--user", self.user_of(role)]
+            self._clients[role] = FhirClient(self.fhir_base, command(arguments).strip())
+        return self._clients[role]
+
+
+def start_parts(parts: Parts, options: Choices, steps: Steps) -> Demo:
+    """Start the payers, the server and, unless the demo runs once, the review app."""
+    with steps.step("start", "Start the server, the MLLP listener and the simulated payers") as counts:
+        payer_port = free_port(options.payer_port)
+        payers = [f"{payer.id}={payer.name}" for payer in PAYERS]
+        arguments = ["chartloop.demo.payer", "--port", str(payer_port), "--data", str(options.data / "demo"), "--seed", str(options.seed), *payers]
+        parts.start("payer", arguments, ready=f"http://127.0.0.1:{payer_port}/healthz")
+        port, mllp_port = free_port(options.port), free_port(options.mllp_port)
+        apps_port = free_port(options.apps_port)
+        demo = Demo(options.data, f"http://127.0.0.1:{port}", mllp_port, f"http://127.0.0.1:{payer_port}", f"http://127.0.0.1:{apps_port}")
+        environment = {
+            "CHARTLOOP_CODING__DEMO": "true",  # records certified on synthetic notes count here, and nowhere else
+            "CHARTLOOP_EGRESS__ALLOW_PRIVATE": "true",  # the payers listen on 127.0.0.1
+            "CHARTLOOP_CLAIMS__POLL_INTERVAL_S": "0.5",
+            "CHARTLOOP_APPS__REVIEW_URL": demo.apps,
+        }
+        serve = ["chartloop", "serve", "--data", str(options.data), "--port", str(port), "--mllp-port", str(mllp_port)]
+        parts.start("server", serve, environment, ready=f"{demo.server}/readyz")
+        counts["processes"] = 2
+        if not options.once:
+            apps = ["chartloop", "apps", "--data", str(options.data), "--port", str(apps_port), "--issuer", demo.fhir_base]
+            parts.start("apps", apps, environment, ready=f"{demo.apps}/_stcore/health")
+            counts["processes"] = 3
+    return demo

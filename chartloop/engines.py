@@ -1,0 +1,134 @@
+"""The engines behind the commit: consumers, periodic work and the MLLP listener, each with a subject of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from chartloop.app import Door, Kernel
+from chartloop.kernel.access.engines import engine_subject
+from chartloop.kernel.access.subject import Subject
+from chartloop.kernel.audit.sealer import Sealer
+from chartloop.kernel.auth import forget_expired
+from chartloop.kernel.keys import secret, signing_key
+from chartloop.kernel.retention import forget_events
+from chartloop.kernel.worker import Consumer, Periodic
+from claims.chart import Chart
+from claims.coding.assignment import AssignmentConsumer, Policy
+from claims.coding.corrections import CorrectionsConsumer
+from claims.coding.examples import ExampleLedger
+from claims.jobs import ClaimConsumer
+from claims.jobs_assembly import Assembly
+from claims.jobs_release import Release
+from claims.payers.answering import AnsweringConsumer
+from claims.payers.breaker import Breakers
+from claims.payers.client import PayerClient
+from claims.payers.directory import Directory
+from claims.payers.mailbox import Mailboxes
+from claims.payers.sending import SendingConsumer
+from fhir_server.dead_letter import DeadLetterTasks
+from fhir_server.dictionary import DictionaryTraining
+from fhir_server.labels.service import LabelService
+from fhir_server.repository import Repository
+from ingest.consumer import MessageConsumer
+from ingest.intake import Intake
+from ingest.mllp import MllpServer
+from predictions.calibration import DEMO_RECORD, read_record
+from predictions.coder_model import SHIPPED
+from predictions.pool import CoderPool
+from terminology.icd10cm import load as load_icd10cm
+
+HOUR_S = 3600.0
+
+
+def consumers(kernel: Kernel, repository: Repository, pool: CoderPool) -> list[Consumer]:
+    """Everybody who wants events."""
+    return [
+        MessageConsumer(kernel.database, repository, subject(kernel, "integration")),
+        *_claims(kernel, repository),
+        *_coding(kernel, repository, pool),
+        DeadLetterTasks(repository, kernel.dead_letters, subject(kernel, "dead-letter")),
+    ]
+
+
+def _claims(kernel: Kernel, repository: Repository) -> list[Consumer]:
+    chart = Chart(repository, subject(kernel, "claims"))
+    directory, client, breakers = _payers(kernel, chart)
+    return [
+        _assembling(kernel, chart),
+        SendingConsumer(kernel.database, chart, directory, client, breakers),
+        AnsweringConsumer(kernel.database, chart, directory),
+    ]
+
+
+def _assembling(kernel: Kernel, chart: Chart) -> ClaimConsumer:
+    settings = kernel.settings
+    release = Release(chart, kernel.database, kernel.outbox, settings, note_wait_s=settings.claims.note_wait_s)
+    return ClaimConsumer(chart, Assembly(chart), release)
+
+
+def _payers(kernel: Kernel, chart: Chart) -> tuple[Directory, PayerClient, Breakers]:
+    settings = kernel.settings
+    return Directory(chart), PayerClient(timeout_s=settings.claims.payer_timeout_s, allow_private=settings.egress.allow_private), Breakers()
+
+
+def _coding(kernel: Kernel, repository: Repository, pool: CoderPool) -> list[Consumer]:
+    settings, coder, icd, labeller = kernel.settings.coding, subject(kernel, "coding"), load_icd10cm(), LabelService()
+    directory = settings.model_directory
+    # A site's record lies beside its model; the record that ships counts in the demo alone (`route` refuses it elsewhere).
+    record = read_record(directory / "calibration.json") if directory else read_record(DEMO_RECORD)
+    ledger = ExampleLedger(kernel.settings.data / "training" / "examples.jsonl")
+    return [
+        AssignmentConsumer(repository, coder, pool, Policy(record, settings.demo), icd, labeller),
+        CorrectionsConsumer(repository, coder, ledger, secret(kernel.settings.keys, "training.key"), icd, labeller),
+    ]
+
+
+def coder_pool(kernel: Kernel, cores: frozenset[int]) -> CoderPool:
+    """The process that runs the coder model, on any of these processors; whoever asks for it closes it."""
+    settings = kernel.settings.coding
+    model = settings.model_directory / SHIPPED.name if settings.model_directory else SHIPPED
+    return CoderPool(model, timeout_s=settings.note_timeout_s, cores=cores)
+
+
+def periodics(kernel: Kernel, door: Door, *, only: Collection[str] = ()) -> list[Periodic]:
+    """What is done again and again; `only` picks by name."""
+    settings = kernel.settings
+    sealer = Sealer(kernel.database, settings.data, signing_key(settings.keys), heads_file=settings.audit.heads_file)
+    chart = Chart(door.repository, subject(kernel, "claims"))
+    mailboxes = Mailboxes(kernel.database, kernel.outbox, *_payers(kernel, chart))
+    training = DictionaryTraining(door.store)
+    found = [
+        Periodic("seal", settings.audit.seal_interval_s, lambda: _seal(sealer)),
+        mailboxes.periodic(settings.claims.poll_interval_s),
+        _assembling(kernel, chart).periodic(settings.claims.draft_interval_s),
+        Periodic("dictionary", 30.0, lambda: _train(training)),
+        Periodic("forget-events", HOUR_S, lambda: _forget_events(kernel)),
+        Periodic("forget-tokens", HOUR_S, lambda: _forget_tokens(kernel)),
+    ]
+    return [periodic for periodic in found if not only or periodic.name in only]
+
+
+def _seal(sealer: Sealer) -> None:
+    sealer.seal()
+
+
+def _forget_tokens(kernel: Kernel) -> None:
+    kernel.database.write(forget_expired)
+
+
+def _train(training: DictionaryTraining) -> None:
+    training.run()
+
+
+def _forget_events(kernel: Kernel) -> None:
+    forget_events(kernel.database, kernel.settings.worker.retention_s)
+
+
+def listener(kernel: Kernel) -> MllpServer:
+    """The MLLP listener."""
+    return MllpServer(kernel.settings.mllp, Intake(kernel.database, kernel.outbox))
+
+
+def subject(kernel: Kernel, engine: str) -> Subject:
+    """Who an engine is; the policies know its role."""
+    return engine_subject(kernel.access.policies, engine)

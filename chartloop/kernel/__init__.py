@@ -1,0 +1,1 @@
+"""What every part stands on: configuration, database, events, audit, access. It knows no FHIR."""

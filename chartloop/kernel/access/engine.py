@@ -1,0 +1,155 @@
+"""The one decision path: policies and SMART scopes, for one row in memory or for many in SQL.
+
+Spec: https://docs.cedarpolicy.com/auth/authorization.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+from chartloop.kernel.access import element_paths
+from chartloop.kernel.access.cedar_sql import compile_filter
+from chartloop.kernel.access.evaluation import holds
+from chartloop.kernel.access.expression import FALSE, Node
+from chartloop.kernel.access.folding import junction
+from chartloop.kernel.access.policy_set import PolicySet, load
+from chartloop.kernel.access.residuals import Rule, authorize, decision, for_type, residuals, used
+from chartloop.kernel.access.rows import RowAttributes, RowFilter
+from chartloop.kernel.access.scope import Scope
+from chartloop.kernel.access.simplification import simplify
+from chartloop.kernel.access.smart_filter import scope_condition
+from chartloop.kernel.access.subject import Subject
+
+_CACHED = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Everything that is known of a subject, an action and a type before any row."""
+
+    rules: tuple[Rule, ...]
+    condition: Node
+    scopes: Node
+    used: frozenset[str]
+
+
+class Access:
+    """Decisions over the policies of one directory."""
+
+    def __init__(self, directory: Path | None = None) -> None:
+        """Read, validate and compile the policies.
+
+        Args:
+            directory: Where they are; None means those that ship with the product.
+
+        Raises:
+            PolicyError: They cannot be used.
+            UnsupportedError: A policy uses an operator that cannot be compiled to SQL.
+        """
+        self._policies = load(directory)
+        self._residuals = lru_cache(_CACHED)(self._residuals_uncached)
+        self._plan = lru_cache(_CACHED)(self._plan_uncached)
+        self._filter = lru_cache(_CACHED)(self._filter_uncached)
+        self._reasons = lru_cache(_CACHED)(self._reasons_uncached)
+        self._compile_everything()
+
+    @property
+    def policies(self) -> PolicySet:
+        """The policies that decide."""
+        return self._policies
+
+    def permits(self, scope: Scope, type_: str) -> bool:
+        """Whether some row of a type could be permitted. False means 403, whatever is stored."""
+        return self._plan(_key(scope.subject), scope.action, type_).condition != FALSE
+
+    def row_filter(self, scope: Scope, type_: str, *, version_labels: bool = False) -> RowFilter:
+        """SQL over a row of table resource that holds exactly where `decides` is true."""
+        return self._filter(_key(scope.subject), scope.action, type_, version_labels)
+
+    def decides(self, scope: Scope, row: RowAttributes) -> bool:
+        """Whether the policies and the scopes permit the action on one row. A write asks before and after."""
+        subject = _key(scope.subject)
+        plan = self._plan(subject, scope.action, row.type)
+        return holds(plan.scopes, row) and bool(self._reasons(subject, scope.action, _seen(row, plan.used)))
+
+    def elements(self, scope: Scope, row: RowAttributes) -> frozenset[str] | None:
+        """Element paths that the reader sees of a row; None = all of it, empty = the identity alone."""
+        subject = _key(scope.subject)
+        plan = self._plan(subject, scope.action, row.type)
+        reasons = self._reasons(subject, scope.action, _seen(row, plan.used))
+        if not reasons or not holds(plan.scopes, row):
+            return frozenset()
+        notes = self._policies.annotations
+        return self._allowed([notes[key]["elements"] for key in sorted(reasons) if "elements" in notes[key]], row.type)
+
+    def searchable(self, scope: Scope, type_: str, paths: Sequence[str]) -> bool:
+        """Whether a reader may filter or sort on elements: no row of the type may hide them from this reader."""
+        plan = self._plan(_key(scope.subject), scope.action, type_)
+        if plan.condition == FALSE:
+            return False
+        allowed = self._allowed([rule.elements for rule in plan.rules if rule.elements], type_)
+        return allowed is None or element_paths.searchable(allowed, type_, paths)
+
+    def explain(self, scope: Scope, row: RowAttributes) -> tuple[str, ...]:
+        """Names (@id) of the policies that permit a row; empty when it is denied."""
+        if not self.decides(scope, row):
+            return ()
+        plan = self._plan(_key(scope.subject), scope.action, row.type)
+        reasons = self._reasons(_key(scope.subject), scope.action, _seen(row, plan.used))
+        return tuple(sorted(self._policies.annotations[key]["id"] for key in reasons))
+
+    def _allowed(self, names: Sequence[str], type_: str) -> frozenset[str] | None:
+        allowed: frozenset[str] | None = None
+        for name in names:
+            listed = self._policies.elements[name].get(type_, frozenset())
+            allowed = listed if allowed is None else element_paths.intersect(allowed, listed)
+        return allowed
+
+    def _residuals_uncached(self, subject: Subject, action: str) -> tuple[Rule, ...]:
+        return residuals(self._policies, subject, action)
+
+    def _plan_uncached(self, subject: Subject, action: str, type_: str) -> _Plan:
+        rules = for_type(self._policies, self._residuals(replace(subject, scopes=()), action), type_)
+        narrowing = scope_condition(subject, action, type_, self._policies.scopes)
+        return _Plan(rules, simplify(junction("&&", (decision(rules), narrowing))), narrowing, used(rules))
+
+    def _filter_uncached(self, subject: Subject, action: str, type_: str, version_labels: bool) -> RowFilter:
+        return compile_filter(self._plan(subject, action, type_).condition, version_labels=version_labels)
+
+    def _reasons_uncached(self, subject: Subject, action: str, row: RowAttributes) -> frozenset[str]:
+        return authorize(self._policies, subject, action, row)
+
+    def _compile_everything(self) -> None:
+        """Refuse to start on a policy that could not be compiled for some reader later."""
+        types = ["", *self._policies.groups]
+        for role in self._policies.roles:
+            subject = Subject(id="", role=role, user="User/0", patient="Patient/0", scopes=("system/*.cruds",))
+            for type_ in types:
+                self._filter(subject, "search", type_, True)
+
+
+@lru_cache(_CACHED)
+def _key(subject: Subject) -> Subject:
+    """The part of a subject that decisions depend on: sessions of one person share what is cached."""
+    return Subject(id="", role=subject.role, user=subject.user, patient=subject.patient, scopes=subject.scopes, purpose=subject.purpose)
+
+
+def _seen(row: RowAttributes, names: frozenset[str]) -> RowAttributes:
+    """Blank what no rule looks at, so that rows which are decided alike share one decision."""
+    if not names:
+        return _bare(row.type)
+    return RowAttributes(
+        row.type,
+        row.labels if "labels" in names else frozenset(),
+        row.patient if "patient" in names else "",
+        row.owner if "owner" in names else "",
+        row.insurer if "insurer" in names else "",
+    )
+
+
+@lru_cache(_CACHED)
+def _bare(type_: str) -> RowAttributes:
+    return RowAttributes(type_, frozenset(), "", "", "")

@@ -1,0 +1,40 @@
+"""What a decision sees of a stored row, and the SQL form of a decision over all rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class RowAttributes:
+    """Attributes of one resource; an empty string or an empty set means there is none.
+
+    Attributes:
+        type: Resource type.
+        labels: Sensitivity codes (keys of `labels.LABELS`).
+        patient: Patient compartment, "Patient/1".
+        owner: Task owner or author, as a reference.
+        insurer: Insurer of a claim or its answer, "Organization/9".
+    """
+
+    type: str
+    labels: frozenset[str]
+    patient: str
+    owner: str
+    insurer: str
+
+
+class RowFilter(NamedTuple):
+    """Boolean SQL over a row of table resource, and its parameters.
+
+    The text holds the placeholder `{r}` for the alias of table resource and, when it was asked for with
+    version labels, `{v}` for the alias of the version; parameters are `?`.
+    """
+
+    sql: str
+    params: tuple[object, ...]
+
+
+NOTHING: Final = RowFilter("1=0", ())
+EVERYTHING: Final = RowFilter("1=1", ())

@@ -1,0 +1,36 @@
+"""Where requests leave their record: a change in its own transaction, an access in the journal."""
+
+from pathlib import Path
+
+from chartloop.kernel.audit.record import PLAIN_JSON, AuditRecord, encode, leaf_of
+from chartloop.kernel.audit.segment import SegmentWriter
+from chartloop.kernel.db_session import Tx
+
+_INSERT = "INSERT INTO audit_change (xid, codec, leaf, body) VALUES ({xid}, ?, ?, ?)"
+_STATEMENTS = {"sqlite": _INSERT.format(xid="0"), "postgresql": _INSERT.format(xid="pg_current_xact_id()::text::bigint")}
+
+
+def audit_directory(data: Path) -> Path:
+    """Where journal and heads are kept."""
+    return data / "audit"
+
+
+class Audit:
+    """The audit log, as a request sees it."""
+
+    def __init__(self, data: Path, *, segment_max_bytes: int = 64_000_000) -> None:
+        """Keep the journal of this process under the data directory."""
+        self._writer = SegmentWriter(audit_directory(data), max_bytes=segment_max_bytes)
+
+    def change(self, tx: Tx, record: AuditRecord) -> None:
+        """Record a change with it: both are durable, or neither."""
+        body = encode(record)
+        tx.run(_STATEMENTS[tx.dialect], (PLAIN_JSON, leaf_of(body), body))
+
+    def access(self, record: AuditRecord) -> None:
+        """Record an access; return when it is on disk, raise Unavailable when it cannot be."""
+        self._writer.append(encode(record))
+
+    def close(self) -> None:
+        """Close the journal."""
+        self._writer.close()

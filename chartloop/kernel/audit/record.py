@@ -1,0 +1,92 @@
+"""What is recorded of one request, and the exact bytes that are kept of it.
+
+Spec: https://www.rfc-editor.org/rfc/rfc8785 (canonical JSON; the records hold strings and whole numbers only)
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import msgspec
+
+from chartloop.kernel import clock, ids
+from chartloop.kernel.access.subject import Subject
+
+PLAIN_JSON = 0
+"""Codec of bodies that are kept as they are."""
+
+_encoder = msgspec.json.Encoder(order="deterministic")
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """One access or change, allowed or denied.
+
+    Attributes:
+        action: C, R, U, D or E, as in AuditEvent.action.
+        interaction: FHIR interaction or our own word for it.
+        outcome: "0" success, "4" minor failure (denied), "8" serious failure.
+        subject: Who asked.
+        targets: What was touched; a change names versions: "Claim/1/_history/3".
+        patients: Patients concerned, for the accounting of disclosures.
+        query: Query of a search.
+        request: Id of the request.
+        reason: Why it was denied, or why it was asked for.
+    """
+
+    action: str
+    interaction: str
+    outcome: str
+    subject: Subject
+    targets: tuple[str, ...]
+    patients: tuple[str, ...]
+    query: str = ""
+    request: str = ""
+    reason: str = ""
+
+
+def encode(record: AuditRecord) -> bytes:
+    """Write a record as canonical JSON, with an id and the time."""
+    who = record.subject
+    return _encoder.encode(
+        {
+            "action": record.action,
+            "id": ids.public_id(),
+            "interaction": record.interaction,
+            "outcome": record.outcome,
+            "patients": record.patients,
+            "query": record.query,
+            "reason": record.reason,
+            "recorded": clock.now_us(),
+            "request": record.request,
+            "subject": {
+                "client": who.client,
+                "id": who.id,
+                "patient": who.patient,
+                "purpose": who.purpose,
+                "role": who.role,
+                "session": who.session,
+                "user": who.user,
+            },
+            "targets": record.targets,
+        }
+    )
+
+
+class _Patients(msgspec.Struct):
+    patients: tuple[str, ...] = ()
+
+
+_patients = msgspec.json.Decoder(_Patients)
+
+
+def patients_of(body: bytes) -> tuple[str, ...]:
+    """Read the patients concerned from a stored record; none from one that cannot be read: verification says that."""
+    try:
+        return _patients.decode(body).patients
+    except msgspec.DecodeError:
+        return ()
+
+
+def leaf_of(body: bytes) -> bytes:
+    """Hash the stored bytes of a record as a leaf of the tree (RFC 6962)."""
+    return hashlib.sha256(b"\x00" + body).digest()

@@ -1,0 +1,122 @@
+"""Opaque bearer tokens: issued once, stored as SHA-256, good until they expire or are revoked.
+
+Spec: https://datatracker.ietf.org/doc/html/rfc6750
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import lru_cache
+from typing import Final
+
+from chartloop.kernel import clock
+from chartloop.kernel.access.policy_set import PolicySet
+from chartloop.kernel.access.subject import Subject
+from chartloop.kernel.db import OneRow, Tx
+from chartloop.kernel.errors import Invalid, Unauthenticated
+
+DEFAULT_TTL_S: Final = 3600
+_ENTROPY_BYTES: Final = 32
+_MAX_LENGTH: Final = 512
+
+
+def issue(tx: Tx, subject: Subject, ttl_s: int = DEFAULT_TTL_S) -> str:
+    """Issue a token for a subject.
+
+    Args:
+        tx: Transaction that stores the hash; the token works once it is committed.
+        subject: Whose token it is.
+        ttl_s: How long it is good for.
+
+    Returns:
+        The token. It cannot be shown again.
+    """
+    token = secrets.token_urlsafe(_ENTROPY_BYTES)
+    now = clock.now_us()
+    row = (_digest(token), json.dumps(asdict(subject)), subject.session, now, now + ttl_s * 1_000_000)
+    tx.run("INSERT INTO access_token (hash, subject, session, issued, expires, revoked) VALUES (?, ?, ?, ?, ?, 0)", row)
+    return token
+
+
+def authenticate(session: OneRow, token: str) -> Subject:
+    """Find the subject of a token.
+
+    Raises:
+        Unauthenticated: The token is unknown, expired or revoked; the answer does not say which.
+    """
+    if not token or len(token) > _MAX_LENGTH:
+        raise Unauthenticated
+    digest = _digest(token)
+    row = session.one("SELECT hash, subject, expires, revoked FROM access_token WHERE hash = ?", (digest,))
+    if row is None or not hmac.compare_digest(bytes(row[0]), digest) or row[3] or row[2] <= clock.now_us():
+        raise Unauthenticated
+    return subject_from_json(str(row[1]))
+
+
+@lru_cache(maxsize=4096)
+def subject_from_json(text: str) -> Subject:
+    """Read a subject as it was stored; whether its token still works is asked of the database every time."""
+    data = json.loads(text)
+    return Subject(**{**data, "scopes": tuple(data["scopes"])})
+
+
+def revoke(tx: Tx, token: str) -> bool:
+    """End a token now. False: there was none that still worked."""
+    return revoke_hash(tx, _digest(token))
+
+
+def revoke_hash(tx: Tx, hash_: bytes) -> bool:
+    """End a token of which only the SHA-256 is known, such as the one that a replayed code gave."""
+    return bool(tx.run("UPDATE access_token SET revoked = 1 WHERE hash = ? AND revoked = 0", (hash_,)))
+
+
+def revoke_session(tx: Tx, session: str) -> int:
+    """End every token of a session now; returns how many. Tokens without a session are not one."""
+    return tx.run("UPDATE access_token SET revoked = 1 WHERE session = ? AND revoked = 0", (session,)) if session else 0
+
+
+def forget_expired(tx: Tx, older_than_s: int = 86_400) -> int:
+    """Drop tokens that ended long ago; returns how many."""
+    return tx.run("DELETE FROM access_token WHERE expires < ?", (clock.now_us() - older_than_s * 1_000_000,))
+
+
+def issue_for_cli(
+    tx: Tx,
+    policies: PolicySet,
+    role: str,
+    *,
+    user: str = "",
+    patient: str = "",
+    scopes: Sequence[str] = (),
+    ttl_s: int = DEFAULT_TTL_S,
+) -> str:
+    """Issue a token on the command line, for whoever may read the data directory.
+
+    Args:
+        tx: Transaction that stores the hash.
+        policies: The policies in force, which know the roles.
+        role: One of them.
+        user: Reference of the person, "Practitioner/1".
+        patient: Id or reference of the patient in context.
+        scopes: SMART scopes; none = the default of scopes.toml.
+        ttl_s: How long it is good for.
+
+    Raises:
+        Invalid: There is no such role.
+    """
+    if role not in policies.roles:
+        message = f"There is no such role. Roles: {' '.join(policies.roles)}"
+        raise Invalid(message, code="value")
+    compartment = f"Patient/{patient}" if patient and "/" not in patient else patient
+    granted = tuple(scopes) or tuple(policies.scopes["default"])
+    subject = Subject(id=f"cli:{user or compartment or role}", role=role, user=user or compartment, patient=compartment, scopes=granted)
+    return issue(tx, subject, ttl_s)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

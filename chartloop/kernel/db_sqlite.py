@@ -1,0 +1,270 @@
+"""SQLite: one writer thread that commits in groups, and a reading connection for each thread.
+
+Spec: https://www.sqlite.org/wal.html
+"""
+
+import re
+import sqlite3
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, suppress
+from functools import lru_cache
+from itertools import chain, islice
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from chartloop.kernel.db_queue import WriteQueue
+from chartloop.kernel.db_session import Database, Params, Row, Session, Tx
+from chartloop.kernel.errors import ChartloopError, Conflict, Unavailable
+
+T = TypeVar("T")
+_SYNCHRONOUS_FULL = 2
+_ROWS = 32
+"""Most rows in one INSERT."""
+
+_PLAIN_INSERT = re.compile(r"^INSERT INTO .* VALUES (\([?, ]+\))$", re.DOTALL)
+_MMAP_BYTES = 1 << 30
+_OUT_OF_REACH = {
+    sqlite3.SQLITE_FULL: "The disk or the database is full; nothing was changed.",
+    sqlite3.SQLITE_BUSY: "Another process holds the database; nothing was changed, try again.",
+    sqlite3.SQLITE_LOCKED: "The database is locked; nothing was changed, try again.",
+    sqlite3.SQLITE_IOERR: "The disk does not answer; nothing was changed.",
+    sqlite3.SQLITE_READONLY: "The database cannot be written; nothing was changed.",
+    sqlite3.SQLITE_CANTOPEN: "The database file cannot be opened.",
+    sqlite3.SQLITE_NOMEM: "There is not enough memory; nothing was changed.",
+}
+
+
+@lru_cache(maxsize=1024)
+def _for_rows(sql: str, count: int) -> str:
+    """Write an INSERT of one row for so many."""
+    found = _PLAIN_INSERT.search(sql)
+    return sql + f", {found[1]}" * (count - 1) if found else sql
+
+
+def _translate(error: sqlite3.Error) -> ChartloopError | None:
+    """Say in our own words what SQLite said; None when it is a fault of the program."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_CONSTRAINT:
+        return Conflict("A row with the same key is already stored, or a row that this one needs is not.")
+    text = _OUT_OF_REACH.get(code)
+    return Unavailable(text) if text else None
+
+
+class SqliteSession(Tx):
+    """One SQLite connection; a reader never calls run, many or after_commit."""
+
+    dialect = "sqlite"
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        """Wrap a connection in autocommit mode."""
+        self.connection = connection
+        self.actions: list[Callable[[], None]] = []
+        self.depth = 0
+        self.lost = False
+
+    def one(self, sql: str, params: Params = ()) -> Row | None:
+        """Return the first row, or None."""
+        row: Row | None = self._cursor(sql, params).fetchone()
+        return row
+
+    def all(self, sql: str, params: Params = ()) -> list[Row]:
+        """Return every row."""
+        return self._cursor(sql, params).fetchall()
+
+    def each(self, sql: str, params: Params = ()) -> Iterator[Row]:
+        """Yield rows without holding them all."""
+        yield from self._cursor(sql, params)
+
+    def run(self, sql: str, params: Params = ()) -> int:
+        """Change rows; return how many."""
+        self._refuse_lost()
+        return self._cursor(sql, params).rowcount
+
+    def many(self, sql: str, rows: Iterable[Params]) -> None:
+        """Run one statement for each row of parameters."""
+        self._refuse_lost()
+        try:
+            if _PLAIN_INSERT.search(sql) is None:
+                self.connection.executemany(sql, rows)
+                return
+            # Every step of a statement lets other threads take the interpreter, and this one holds the write lock: few steps.
+            waiting = iter(rows)
+            while part := list(islice(waiting, _ROWS)):
+                self.connection.execute(_for_rows(sql, len(part)), list(chain.from_iterable(part)))
+        except sqlite3.Error as error:
+            self._raise(error)
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Run a short action once the transaction is durable."""
+        self.actions.append(action)
+
+    def _cursor(self, sql: str, params: Params) -> sqlite3.Cursor:
+        try:
+            return self.connection.execute(sql, params)
+        except sqlite3.Error as error:
+            self._raise(error)
+            raise
+
+    def _refuse_lost(self) -> None:
+        """Refuse to go on after SQLite has rolled everything back by itself: this statement would stand alone."""
+        if self.lost:
+            raise Unavailable("The transaction was lost; nothing was changed.")
+
+    def _raise(self, error: sqlite3.Error) -> None:
+        self.lost = not self.connection.in_transaction
+        meaning = _translate(error)
+        if meaning is None:
+            raise error
+        raise meaning from None
+
+    def __enter__(self) -> Self:
+        """Begin a snapshot, or join the one this thread has open."""
+        if self.depth == 0:
+            self._cursor("BEGIN", ())
+        self.depth += 1
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Let the snapshot go."""
+        self.depth -= 1
+        if self.depth == 0 and self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close the connection."""
+        with suppress(sqlite3.Error):
+            self.connection.close()
+
+    def __del__(self) -> None:
+        """Close a connection whose thread has ended."""
+        self.close()
+
+
+class SqliteDatabase(Database):
+    """A SQLite file, written by one thread of this process."""
+
+    dialect = "sqlite"
+
+    def __init__(self, path: Path, *, busy_timeout_s: float = 5.0) -> None:
+        """Open or make the file."""
+        super().__init__()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._busy_timeout_s = busy_timeout_s
+        self._local = threading.local()
+        self._readers: weakref.WeakSet[SqliteSession] = weakref.WeakSet()
+        self._readers_lock = threading.Lock()
+        self._closed = False
+        self._writer = SqliteSession(self._connect(cache_kib=64 * 1024))
+        self._queue = WriteQueue(_SqliteGroup(self._writer, self._writing))
+
+    def _connect(self, *, cache_kib: int) -> sqlite3.Connection:
+        try:
+            connection = sqlite3.connect(
+                self.path,
+                timeout=self._busy_timeout_s,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=512,
+            )
+            connection.execute("PRAGMA journal_mode=WAL")
+            for pragma in (
+                "synchronous=FULL",
+                f"mmap_size={_MMAP_BYTES}",
+                f"cache_size=-{cache_kib}",
+                "foreign_keys=ON",
+                "temp_store=MEMORY",
+                "wal_autocheckpoint=4000",
+                "journal_size_limit=67108864",
+                "trusted_schema=OFF",
+            ):
+                connection.execute(f"PRAGMA {pragma}")
+            level = connection.execute("PRAGMA synchronous").fetchone()[0]
+        except sqlite3.Error as error:
+            raise _translate(error) or Unavailable("The database file cannot be opened.") from None
+        if level < _SYNCHRONOUS_FULL:
+            raise Unavailable("SQLite refuses synchronous=FULL here; an acknowledged write could be lost.")
+        return connection
+
+    def read(self, *, snapshot: bool = False) -> AbstractContextManager[Session]:
+        """Open a block that reads one snapshot."""
+        return self._reader()
+
+    def one(self, sql: str, params: Params = ()) -> Row | None:
+        """Return the first row of one statement; it needs no BEGIN and ROLLBACK around it, and sees the snapshot that is open, if one is."""
+        return self._reader().one(sql, params)
+
+    def _reader(self) -> SqliteSession:
+        reader: SqliteSession | None = getattr(self._local, "reader", None)
+        if reader is None:
+            if self._closed:
+                raise Unavailable("The database is closed.")
+            reader = SqliteSession(self._connect(cache_kib=8 * 1024))
+            self._local.reader = reader
+            with self._readers_lock:
+                self._readers.add(reader)
+        return reader
+
+    def write(self, work: Callable[[Tx], T]) -> T:
+        """Hand the work to the writer thread, and wait until it is durable."""
+        self.refuse_nesting()
+        return self._queue.submit(work)
+
+    def close(self) -> None:
+        """Finish what is queued and let go of every connection."""
+        self._closed = True
+        self._queue.close()
+        with self._readers_lock:
+            for reader in list(self._readers):
+                reader.close()
+        self._writer.close()
+
+
+class _SqliteGroup:
+    """One transaction for several pieces of work, each in a savepoint of its own."""
+
+    def __init__(self, session: SqliteSession, writing: threading.local) -> None:
+        self._session = session
+        self._writing = writing
+
+    def begin(self) -> None:
+        self._writing.now = True
+        self._session.actions = []
+        self._session.lost = False
+        self._session.run("BEGIN IMMEDIATE")
+
+    def attempt(self, work: Callable[[Tx], object], *, alone: bool) -> object:
+        """Do one piece of work; take back what it did when it fails."""
+        session = self._session
+        if alone:
+            return work(session)
+        kept = len(session.actions)
+        session.run("SAVEPOINT item")
+        try:
+            result = work(session)
+        except BaseException:
+            del session.actions[kept:]
+            # Some failures (a full disk) end the whole transaction by themselves.
+            if session.connection.in_transaction:
+                session.run("ROLLBACK TO item")
+                session.run("RELEASE item")
+            raise
+        session.run("RELEASE item")
+        return result
+
+    def alive(self) -> bool:
+        return self._session.connection.in_transaction
+
+    def commit(self) -> list[Callable[[], None]]:
+        self._session.run("COMMIT")
+        actions, self._session.actions = self._session.actions, []
+        return actions
+
+    def rollback(self) -> None:
+        self._session.actions = []
+        if self._session.connection.in_transaction:
+            with suppress(sqlite3.Error):
+                self._session.connection.execute("ROLLBACK")

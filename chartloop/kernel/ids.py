@@ -1,0 +1,52 @@
+"""Random identifiers that disclose nothing, not even an order."""
+
+import os
+import threading
+import uuid
+from base64 import b32encode
+
+_AT_ONCE = 4096
+
+
+class _Random(threading.local):
+    """Random bytes of the system, fetched for many ids at once: each call of the system gives other threads the interpreter."""
+
+    def __init__(self) -> None:
+        self._bytes = b""
+        self._at = 0
+
+    def take(self, count: int) -> bytes:
+        """Return bytes that nobody was given before."""
+        end = self._at + count
+        if end > len(self._bytes):
+            self._bytes, self._at, end = os.urandom(_AT_ONCE), 0, count
+        taken = self._bytes[self._at : end]
+        self._at = end
+        return taken
+
+    def forget(self) -> None:
+        """Drop what is left."""
+        self._bytes = b""
+
+
+_random = _Random()
+# A forked child must not give out the bytes that its parent will.
+os.register_at_fork(after_in_child=_random.forget)
+
+_BASE32 = b"abcdefghijklmnopqrstuvwxyz234567" * 8
+"""Each of the 32 characters for 8 of the 256 bytes: every character is as likely as every other."""
+
+
+def public_id() -> str:
+    """Make a random public id: 26 lower-case base32 characters, 130 bits; fits a FHIR id."""
+    return _random.take(26).translate(_BASE32).decode("ascii")
+
+
+def request_id() -> str:
+    """Make the id of one request: a UUID of version 4."""
+    return str(uuid.UUID(bytes=_random.take(16), version=4))
+
+
+def secret_token() -> str:
+    """Make a bearer secret of 256 bits, URL-safe."""
+    return b32encode(os.urandom(32)).decode("ascii").rstrip("=").lower()

@@ -1,0 +1,127 @@
+"""The sections of the settings; a name says its unit."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Section(BaseModel):
+    """Settings that belong together."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DatabaseSettings(Section):
+    """Where resources are stored."""
+
+    url: str = Field(default="", description="postgresql://… ; empty is SQLite in the data directory.")
+    busy_timeout_s: float = Field(default=5.0, gt=0, description="How long SQLite waits for a lock that another process holds.")
+    connections: int = Field(default=32, ge=1, description="Most PostgreSQL connections of one process for reads, and as many for writes.")
+
+
+class BusSettings(Section):
+    """How events travel."""
+
+    url: str = Field(default="table", description="Only 'table' is built.")
+
+
+class ServerSettings(Section):
+    """The HTTP server."""
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on.")
+    threads: int = Field(default=32, ge=1, description="Blocking threads; as many as there are clients at once.")
+    processes: int = Field(default=1, ge=1, description="Server processes over PostgreSQL; over SQLite there is one.")
+    one_core: bool = Field(default=True, description="Over SQLite, keep the one process on one core: threads on several would fight for the interpreter lock.")
+    base_url: str = Field(default="", description="Public URL without a path; empty is http://host:port.")
+    body_max_bytes: int = Field(default=5_000_000, ge=1, description="Largest request body.")
+    bulk_body_max_bytes: int = Field(default=64_000_000, ge=1, description="Largest transaction of a system scope.")
+    cors_origins: tuple[str, ...] = Field(default=(), description="Origins whose pages may call the API.")
+
+
+class MllpSettings(Section):
+    """The HL7 v2 listener."""
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=2575, ge=0, le=65535, description="Port to listen on.")
+    max_bytes: int = Field(default=1_000_000, ge=1, description="Largest message.")
+    idle_timeout_s: float = Field(default=300.0, gt=0, description="A connection that is silent for so long is closed.")
+
+
+class EgressSettings(Section):
+    """What the server itself may call."""
+
+    allow_private: bool = Field(default=False, description="Whether private and loopback addresses may be called.")
+    timeout_s: float = Field(default=30.0, gt=0, description="Total time of one call.")
+
+
+class WorkerSettings(Section):
+    """How events are worked off."""
+
+    lanes: int = Field(default=8, ge=1, le=1024, description="Lanes per consumer; the events of one key share a lane.")
+    threads: int = Field(default=4, ge=1, description="Threads that work on lanes.")
+    bulkheads: int = Field(default=16, ge=1, description="Most keys of one isolated consumer at work at once.")
+    batch: int = Field(default=100, ge=1, description="Events taken at once.")
+    poll_interval_s: float = Field(default=0.5, gt=0, description="How often to look when nothing wakes the worker.")
+    lease_s: float = Field(default=30.0, gt=0, description="How long a lane stays with a worker that is silent.")
+    attempts: int = Field(default=8, ge=1, description="Tries before an event becomes a dead letter.")
+    backoff_s: float = Field(default=1.0, gt=0, description="Wait before the second try; it doubles from then on.")
+    backoff_max_s: float = Field(default=3600.0, gt=0, description="Longest wait between two tries.")
+    retention_s: float = Field(default=604_800.0, gt=0, description="How long events are kept for a replay.")
+
+
+class AuditSettings(Section):
+    """The audit log."""
+
+    seal_interval_s: float = Field(default=1.0, gt=0, description="How often records are sealed under a signed tree head.")
+    segment_max_bytes: int = Field(default=64_000_000, ge=1024, description="Size at which the journal starts a new file.")
+    heads_file: Path | None = Field(default=None, description="Where tree heads are written outside the database; empty is DATA/audit/heads.jsonl.")
+
+
+class AuthSettings(Section):
+    """Access tokens."""
+
+    token_ttl_s: int = Field(default=3600, ge=1, description="Life of an access token.")
+    refresh_ttl_s: int = Field(default=86_400, ge=1, description="Life of a refresh token.")
+
+
+class PolicySettings(Section):
+    """Who may see what."""
+
+    directory: Path | None = Field(default=None, description="Directory of Cedar policies and schema; empty is what ships.")
+
+
+class AppsSettings(Section):
+    """SMART apps of this product."""
+
+    review_url: str = Field(default="http://127.0.0.1:8501", description="Where browsers reach the review app; the EHR launches it there.")
+
+
+class CodingSettings(Section):
+    """The coder model."""
+
+    demo: bool = Field(default=False, description="Set by the demo alone: certified synthetic records count.")
+    model_directory: Path | None = Field(default=None, description="Directory of the coder model; empty is what ships.")
+    processes: int = Field(default=1, ge=1, description="Processes that run the model.")
+    note_timeout_s: float = Field(default=60.0, gt=0, description="Longest time for one note.")
+
+
+class ClaimsSettings(Section):
+    """Claims to payers."""
+
+    submitter_id: str = Field(default="CHARTLOOP", description="ISA06, GS02 and the submitter's identifier.")
+    submitter_name: str = Field(default="CHARTLOOP DEMO", description="Name of the submitter.")
+    contact_name: str = Field(default="BILLING OFFICE", description="Contact of the submitter.")
+    contact_phone: str = Field(default="5555550100", description="Telephone number of the contact.")
+    usage: str = Field(default="T", pattern="^[TP]$", description="ISA15: T test, P production.")
+    poll_interval_s: float = Field(default=2.0, gt=0, description="How often payers' mailboxes are read.")
+    payer_timeout_s: float = Field(default=10.0, gt=0, description="Total time of one call to a payer.")
+    note_wait_s: float = Field(default=60.0, ge=0, description="How long a claim with diagnoses but without a note waits for the note.")
+    draft_interval_s: float = Field(default=15.0, gt=0, description="How often held drafts are looked at again.")
+
+
+class LogSettings(Section):
+    """What is logged, and how."""
+
+    level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least important level that is written.")
+    format: str = Field(default="auto", pattern="^(auto|console|json)$", description="auto is console at a terminal, else JSON.")

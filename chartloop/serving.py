@@ -1,0 +1,182 @@
+"""The processes that keep running: HTTP on granian, consumers, MLLP listener, review app."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from multiprocessing import parent_process
+from multiprocessing.util import Finalize
+
+from granian import Granian
+from granian.constants import Interfaces
+from granian.log import LogLevels
+
+from chartloop.app import base_url, open_door, open_kernel
+from chartloop.engines import coder_pool, consumers, listener, periodics
+from chartloop.kernel.affinity import cores, stay_on_one_core
+from chartloop.kernel.config import Settings, export_environment, load_settings
+from chartloop.kernel.errors import Conflict, Invalid
+from chartloop.kernel.http import WsgiApp
+from chartloop.kernel.logs import configure_logs
+from chartloop.kernel.process_lock import ProcessLock
+from chartloop.kernel.worker import Worker
+from chartloop.migrate import migrate
+from chartloop.web import build_wsgi
+
+PR_SET_PDEATHSIG = 1
+OF_EVERY_PROCESS = frozenset({"seal", "dictionary"})
+ONE_WRITER = "On SQLite one process owns the store: `chartloop serve` runs the consumers and the listener. Set CHARTLOOP_DATABASE__URL to PostgreSQL to run them apart."
+
+
+def serve_http(settings: Settings, said: Mapping[str, str]) -> None:
+    """Serve until a signal ends it.
+
+    Args:
+        settings: The effective settings.
+        said: What the command line said, as environment for granian's worker, which reads the settings anew.
+
+    Raises:
+        Conflict: On SQLite, another process serves the same directory; or a port is taken.
+    """
+    configure_logs(settings.log)
+    _refuse_taken(settings.server.host, settings.server.port)
+    if embedded(settings):
+        ProcessLock(settings.data).release()  # say so here, in one sentence; the worker holds it
+        _refuse_taken(settings.mllp.host, settings.mllp.port)
+    migrate(settings.database_url)
+    export_environment(said)
+    Granian(
+        "chartloop.serving:wsgi",
+        address=settings.server.host,
+        port=settings.server.port,
+        interface=Interfaces.WSGI,
+        factory=True,
+        workers=1 if embedded(settings) else settings.server.processes,
+        blocking_threads=settings.server.threads,
+        blocking_threads_idle_timeout=600,
+        backpressure=settings.server.threads * 8,
+        log_level=LogLevels.error,  # it warns of as many threads as clients, which is what durable reads want
+        websockets=False,
+    ).serve()
+
+
+def embedded(settings: Settings) -> bool:
+    """Whether the store is SQLite, which one process owns."""
+    return settings.database_url.startswith("sqlite:")
+
+
+def wsgi() -> WsgiApp:
+    """Build one server process: granian calls this in its worker."""
+    settings = load_settings()
+    configure_logs(settings.log)
+    _end_with_parent()
+    everywhere = cores()
+    if embedded(settings) and settings.server.one_core:
+        stay_on_one_core()
+    lock = ProcessLock(settings.data) if embedded(settings) else None
+    kernel = open_kernel(settings)
+    door = open_door(kernel)
+    stops: list[Callable[[], None]] = []
+    if embedded(settings):
+        kernel.bus.take_over()
+        pool = coder_pool(kernel, everywhere)
+        worker = Worker(kernel.database, kernel.bus, consumers(kernel, door.repository, pool), periodics(kernel, door), settings.worker)
+        mllp = listener(kernel)
+        worker.start()
+        mllp.start()
+        stops = [mllp.stop, worker.stop, pool.close]  # a note that is being coded is finished first
+    else:
+        # The processes of their own run the consumers; the sealer of this process's reads runs here.
+        sealing = Worker(kernel.database, kernel.bus, [], periodics(kernel, door, only=OF_EVERY_PROCESS), settings.worker)
+        sealing.start()
+        stops = [sealing.stop]
+    app = build_wsgi(kernel, door.repository)
+    _calm_collector()
+
+    def close() -> None:
+        for stop in stops:
+            stop()
+        kernel.__exit__(None, None, None)
+        if lock is not None:
+            lock.release()
+
+    # A multiprocessing child leaves without atexit; its finalizers run.
+    Finalize(None, close, exitpriority=10)
+    return app
+
+
+def run_worker(settings: Settings) -> None:
+    """Run the consumers alone, until a signal ends it."""
+    configure_logs(settings.log)
+    _refuse_sqlite(settings)
+    with open_kernel(settings) as kernel:
+        door, pool = open_door(kernel), coder_pool(kernel, cores())
+        worker = Worker(kernel.database, kernel.bus, consumers(kernel, door.repository, pool), periodics(kernel, door), settings.worker)
+        worker.start()
+        _wait_for_signal()
+        worker.stop()
+        pool.close()
+
+
+def run_listener(settings: Settings) -> None:
+    """Run the MLLP listener alone, until a signal ends it."""
+    configure_logs(settings.log)
+    _refuse_sqlite(settings)
+    _refuse_taken(settings.mllp.host, settings.mllp.port)
+    with open_kernel(settings) as kernel:
+        mllp = listener(kernel)
+        mllp.start()
+        _wait_for_signal()
+        mllp.stop()
+
+
+def run_apps(settings: Settings, host: str, port: int, issuers: tuple[str, ...]) -> None:
+    """Run the review app, until a signal ends it."""
+    from smart_apps.coder_app.asgi import run  # noqa: PLC0415 Streamlit takes seconds to import
+    from smart_apps.coder_app.settings import AppSettings  # noqa: PLC0415
+
+    run(AppSettings(base_url=f"http://{host}:{port}", issuers=issuers or (f"{base_url(settings)}/fhir",)))
+
+
+def _refuse_sqlite(settings: Settings) -> None:
+    if embedded(settings):
+        raise Invalid(ONE_WRITER)
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    """Say in one sentence that a port is taken: granian would share it, and each of two servers would get some of the requests."""
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else "no such address"
+        raise Conflict(f"Cannot listen on {host}, port {port}: {why}.") from None
+
+
+def _wait_for_signal() -> None:
+    done = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: done.set())
+    done.wait()
+
+
+def _calm_collector() -> None:
+    """What was built at the start stays: the cycle collector need not look at it again and again under the write lock."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
+def _end_with_parent() -> None:
+    """Let the kernel end this process when granian's main process is killed: nobody would hold its port and store."""
+    if parent_process() is None:
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+

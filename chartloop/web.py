@@ -1,0 +1,79 @@
+"""Everything that is answered over HTTP, put together: FHIR, SMART, the demo EHR, CDS Hooks, health."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flask import Flask
+
+from cds_hooks import routes as cds_routes
+from chartloop.app import Kernel, base_url
+from chartloop.kernel import auth
+from chartloop.kernel.access.subject import Subject
+from chartloop.kernel.health import Check, database_check, health_blueprint
+from chartloop.kernel.http import WsgiApp, with_common_headers
+from chartloop.kernel.metrics import BusCollector, Metrics
+from chartloop.measured import measured
+from fhir_server.api import blueprint as fhir_blueprint
+from fhir_server.audit_event import AuditEvents
+from fhir_server.calls import Authenticate, Gate, Limits
+from fhir_server.read_path import with_read_path
+from fhir_server.repository import Repository
+from ingest.metrics import MessageCollector
+from predictions.calibration import DEMO_RECORD
+from predictions.coder_model import SHIPPED
+from smart_apps.assembly import register_review_app, smart_side
+from smart_apps.server import clients
+from terminology.icd10cm import load as load_icd10cm
+
+
+def build_wsgi(kernel: Kernel, repository: Repository) -> WsgiApp:
+    """Build the WSGI application of one server process."""
+    settings, base = kernel.settings, base_url(kernel.settings)
+    limits = Limits(settings.server.body_max_bytes, settings.server.bulk_body_max_bytes)
+    audit_events = AuditEvents(kernel.database, kernel.access, kernel.audit, settings.data)
+    gate = Gate(repository, _authenticator(kernel), f"{base}/fhir", limits, audit_events)
+    register_review_app(kernel.database, [settings.apps.review_url], f"{base}/fhir")
+    smart = smart_side(kernel.database, repository, kernel.access, _search_codes, base_url=base, keys=settings.keys, token_ttl_s=settings.auth.token_ttl_s)
+    metrics = Metrics()
+    metrics.registry.register(BusCollector(kernel.database))
+    metrics.registry.register(MessageCollector(kernel.database))
+    app = Flask("chartloop", static_folder=None)
+    app.register_blueprint(fhir_blueprint(gate), url_prefix="/fhir")
+    for blueprint in (*smart.blueprints, cds_routes.blueprint(), health_blueprint(_checks(kernel), metrics)):
+        app.register_blueprint(blueprint)
+    with kernel.database.read() as session:
+        origins = {*clients.origins(session), *settings.server.cors_origins}
+    return measured(with_common_headers(with_read_path(app.wsgi_app, gate), origins=origins), metrics)
+
+
+def _authenticator(kernel: Kernel) -> Authenticate:
+    def authenticate(token: str) -> Subject:
+        return auth.authenticate(kernel.database, token)
+
+    return authenticate
+
+
+def _search_codes(words: str, limit: int) -> Iterator[tuple[str, str]]:
+    """Billable ICD-10-CM codes by number or words."""
+    icd = load_icd10cm()
+    for concept in icd.search(words, limit=limit * 3):
+        if concept.billable:
+            yield concept.code, concept.display
+
+
+def _checks(kernel: Kernel) -> dict[str, Check]:
+    """What must answer before this server is ready: database, bus, terminology, models."""
+
+    def terminology() -> None:
+        load_icd10cm()
+
+    def models() -> None:
+        directory = kernel.settings.coding.model_directory
+        (directory / SHIPPED.name if directory else SHIPPED).stat()
+        DEMO_RECORD.stat()
+
+    def bus() -> None:
+        kernel.bus.pending()
+
+    return {"database": database_check(kernel.database), "bus": bus, "terminology": terminology, "models": models}

@@ -1,0 +1,1 @@
+"""From charges and codes to a paid claim."""

@@ -1,0 +1,1 @@
+"""The coding workflow: assignment, review queue, corrections."""

@@ -1,0 +1,1 @@
+"""FHIR to X12 and back: pure functions over plain resources."""

@@ -1,0 +1,1 @@
+"""The way to a payer and back: lanes, sending, mailboxes, answers."""

@@ -1,0 +1,30 @@
+"""Whether an address may be called: http(s) only, and no private network unless the settings allow it."""
+
+import ipaddress
+import socket
+from urllib.parse import urlsplit
+
+from chartloop.kernel.errors import Forbidden
+
+
+class EgressRefused(Forbidden):
+    """This address may not be called from here."""
+
+
+def check_egress(url: str, *, allow_private: bool) -> None:
+    """Raise EgressRefused unless every address of the host is a public one.
+
+    Raises:
+        OSError: The name does not resolve.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
+        raise EgressRefused("A payer's address must be http or https, with a host and without credentials.")
+    if allow_private:
+        return
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    for found in socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM):
+        address = ipaddress.ip_address(str(found[4][0]).partition("%")[0])
+        address = getattr(address, "ipv4_mapped", None) or address
+        if not address.is_global or address.is_multicast:
+            raise EgressRefused("A payer's address may not lead into a private network (egress.allow_private).")

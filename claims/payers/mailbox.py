@@ -1,0 +1,87 @@
+"""Read payers' mailboxes: each payer on its own thread, raw bytes stored before anything looks at them, the same bytes once."""
+
+import hashlib
+import logging
+import threading
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from chartloop.kernel.db import Database, Tx
+from chartloop.kernel.inbox import accept
+from chartloop.kernel.outbox import Outbox
+from chartloop.kernel.worker import Periodic
+from claims.interchange_store import RECEIVED, add_interchange, mailbox_position, payers, set_mailbox_position
+from claims.payers.breaker import Breakers, PayerResting
+from claims.payers.client import EgressRefused, NotReached, OutcomeUnknown, PayerClient
+from claims.payers.directory import Directory
+
+_log = logging.getLogger(__name__)
+_PAGE = 100
+
+
+class Mailboxes:
+    """Takes what payers put out for us."""
+
+    def __init__(self, db: Database, outbox: Outbox, directory: Directory, client: PayerClient, breakers: Breakers) -> None:
+        """Take the store of interchanges, the events, and the payers."""
+        self._db, self._outbox, self._directory, self._client, self._breakers = db, outbox, directory, client, breakers
+        self._lock = threading.Lock()
+        self._busy: set[str] = set()
+
+    def periodic(self, interval_s: float) -> Periodic:
+        """Return the periodic that polls every payer."""
+        return Periodic("claims-mailboxes", interval_s, self.poll)
+
+    def poll(self) -> None:
+        """Start a thread for every payer that is not being read already; a hanging payer holds only its own."""
+        with self._db.read() as session:
+            known = payers(session)
+        for payer in known:
+            with self._lock:
+                if payer in self._busy:
+                    continue
+                self._busy.add(payer)
+            threading.Thread(target=self._run, args=(payer,), daemon=True, name="chartloop-mailbox").start()
+
+    def _run(self, payer: str) -> None:
+        try:
+            self.read(payer)
+        except (NotReached, OutcomeUnknown, PayerResting, EgressRefused) as error:
+            _log.info("A mailbox could not be read.", extra={"action": "mailbox.failed", "reason": type(error).__name__})
+        except Exception:  # the thread of one payer must not die silently
+            _log.exception("A mailbox could not be read.", extra={"action": "mailbox.failed"})
+        finally:
+            with self._lock:
+                self._busy.discard(payer)
+
+    def read(self, payer: str) -> int:
+        """Take everything new from one payer; return how many items came."""
+        address = self._directory.payer(payer).address
+        if not address:
+            return 0
+        count = 0
+        while True:
+            with self._db.read() as session:
+                after = mailbox_position(session, payer)
+            # Its own breaker: an unreadable mailbox must not stop sending, nor the other way round.
+            items = self._breakers.call(f"{payer} mailbox", partial(self._client.mailbox, address, after, _PAGE))
+            for item in sorted(items, key=lambda i: int(i["n"])):
+                self._db.write(partial(self._take, payer, item))
+            count += len(items)
+            if len(items) < _PAGE:
+                return count
+
+    def _take(self, payer: str, item: Mapping[str, Any], tx: Tx) -> None:
+        receive(tx, self._outbox, payer, str(item["body"]).encode("utf-8", "surrogatepass"))
+        set_mailbox_position(tx, payer, int(item["n"]))
+
+
+def receive(tx: Tx, outbox: Outbox, payer: str, body: bytes) -> bool:
+    """Store what came from a payer; say whether it is new."""
+    digest = hashlib.sha256(body)
+    if not accept(tx, f"payer/{payer}", digest.hexdigest(), digest.digest()):
+        return False
+    number = add_interchange(tx, "in", payer, "", "", "", RECEIVED, f"{payer}/{digest.hexdigest()}", body)
+    outbox.publish(tx, "InterchangeReceived", f"interchange/{number}", key=f"payer/{payer}")
+    return True

@@ -1,0 +1,1 @@
+"""Pure X12: reading, writing and checking interchanges. Standard library only."""

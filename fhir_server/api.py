@@ -1,0 +1,210 @@
+"""Routes of the FHIR RESTful API; what each does is in its interaction.
+
+Spec: https://hl7.org/fhir/R4/http.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import msgspec
+from flask import Blueprint, Response, request
+
+from chartloop.kernel.errors import ChartloopError, Invalid, MethodNotAllowed, NotFound, UnsupportedMedia
+from chartloop.kernel.http import Environ
+from fhir_server import audit_event
+from fhir_server.answer import HttpAnswer, error_answer, json_answer, stored_answer, written_answer
+from fhir_server.bundle import history_bundle, response_bundle, searchset
+from fhir_server.calls import Call, Gate, Work
+from fhir_server.capability import capability_statement
+from fhir_server.negotiation import FORM, if_match, if_none_exist, preferences
+from fhir_server.type_ids import TYPE_IDS
+
+
+class Route(NamedTuple):
+    """An address, a method and the interaction behind them."""
+
+    rule: str
+    method: str
+    interaction: str
+    handler: str
+
+
+ROUTES: Final = (
+    Route("/<type_>/<id_>", "GET", "read", "read"),
+    Route("/<type_>/<id_>/_history/<version>", "GET", "vread", "vread"),
+    Route("/<type_>/<id_>", "PUT", "update", "update"),
+    Route("/<type_>/<id_>", "DELETE", "delete", "delete"),
+    Route("/<type_>/<id_>/_history", "GET", "history-instance", "history"),
+    Route("/<type_>/_history", "GET", "history-type", "history"),
+    Route("/_history", "GET", "history-system", "history"),
+    Route("/<type_>", "POST", "create", "create"),
+    Route("/<type_>", "GET", "search-type", "search"),
+    Route("/<type_>/_search", "POST", "search-type", "search"),
+    Route("", "POST", "transaction", "bundle"),
+    Route("/", "POST", "batch", "bundle"),
+)
+
+
+def blueprint(gate: Gate) -> Blueprint:
+    """Make the API."""
+    routes = Blueprint("fhir", __name__)
+    api = Api(gate)
+    for number, route in enumerate(ROUTES):
+        handler: Callable[..., HttpAnswer] = getattr(api, route.handler)
+        routes.add_url_rule(
+            route.rule, f"{route.handler}-{number}", _view(handler), methods=[route.method], strict_slashes=False
+        )
+    statement = capability_statement(gate.base, [route.interaction for route in ROUTES])
+    public = ("Access-Control-Allow-Origin", "*")  # SMART App Launch: metadata is for pages of every origin
+    routes.add_url_rule("/metadata", "metadata", lambda: _response(json_answer(statement, 200, public)), methods=["GET"])
+    everything = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+    for name, rule in (("other", "/<path:path>"), ("root", "")):
+        routes.add_url_rule(rule, name, _view(api.other), methods=everything, strict_slashes=False)
+    return routes
+
+
+def _view(handler: Callable[..., HttpAnswer]) -> Callable[..., Response]:
+    def view(**parts: str) -> Response:
+        return _response(handler(request.environ, **parts))
+
+    return view
+
+
+def _response(answer: HttpAnswer) -> Response:
+    response = Response(answer.body, answer.status, list(answer.headers))
+    if not answer.body:
+        response.headers.pop("Content-Type", None)
+    return response
+
+
+class Api:
+    """Handlers: each reads its part of the request, calls the door and renders what comes back."""
+
+    def __init__(self, gate: Gate) -> None:
+        """Take the gate that requests come through."""
+        self._gate = gate
+        self._door = gate.repository
+
+    def read(self, environ: Environ, type_: str, id_: str) -> HttpAnswer:
+        """Answer GET Type/id."""
+        events = self._gate.audit_events if type_ == audit_event.TYPE else None
+
+        def work(call: Call) -> HttpAnswer:
+            stored = events.read(call.scope, id_) if events else self._door.read(call.scope, type_, id_)
+            return stored_answer(stored, call.environ)
+
+        return self._do(environ, "read", type_, id_, work)
+
+    def vread(self, environ: Environ, type_: str, id_: str, version: str) -> HttpAnswer:
+        """Answer GET Type/id/_history/version."""
+
+        def work(call: Call) -> HttpAnswer:
+            number = int(version) if version.isascii() and version.isdigit() and len(version) < len("2147483648") else 0
+            return stored_answer(self._door.vread(call.scope, type_, id_, number), call.environ)
+
+        return self._do(environ, "vread", type_, id_, work)
+
+    def create(self, environ: Environ, type_: str) -> HttpAnswer:
+        """Answer POST Type."""
+
+        def work(call: Call) -> HttpAnswer:
+            written = self._door.create(call.scope, call.body, type_=type_, if_none_exist=if_none_exist(call.environ))
+            return written_answer(written, self._gate.base, preferences(call.environ))
+
+        return self._do(environ, "create", type_, "", work)
+
+    def update(self, environ: Environ, type_: str, id_: str) -> HttpAnswer:
+        """Answer PUT Type/id."""
+
+        def work(call: Call) -> HttpAnswer:
+            written = self._door.update(call.scope, type_, id_, call.body, if_match=if_match(call.environ))
+            return written_answer(written, self._gate.base, preferences(call.environ))
+
+        return self._do(environ, "update", type_, id_, work)
+
+    def delete(self, environ: Environ, type_: str, id_: str) -> HttpAnswer:
+        """Answer DELETE Type/id."""
+
+        def work(call: Call) -> HttpAnswer:
+            written = self._door.delete(call.scope, type_, id_, if_match=if_match(call.environ))
+            return HttpAnswer(204, (("ETag", f'W/"{written.stored.version}"'),), b"")
+
+        return self._do(environ, "delete", type_, id_, work)
+
+    def history(self, environ: Environ, type_: str | None = None, id_: str | None = None) -> HttpAnswer:
+        """Answer GET [Type[/id]]/_history."""
+        address = "/".join([*(part for part in (type_, id_) if part), "_history"])
+
+        def work(call: Call) -> HttpAnswer:
+            page = self._door.history(call.scope, type_, id_, call.query)
+            return json_answer(history_bundle(page, self._gate.base, address))
+
+        return self._do(environ, "history", type_, id_ or "", work)
+
+    def search(self, environ: Environ, type_: str) -> HttpAnswer:
+        """Answer GET Type?… and POST Type/_search; parameters of address and form count alike."""
+        events = self._gate.audit_events if type_ == audit_event.TYPE else None
+
+        def work(call: Call) -> HttpAnswer:
+            query = "&".join(part for part in (call.query, _form(call)) if part)
+            if events is not None:
+                return json_answer(searchset(events.search(call.scope, query), self._gate.base, type_))
+            page = self._door.search(call.scope, type_, query, lenient=preferences(call.environ).lenient)
+            return json_answer(searchset(page, self._gate.base, type_))
+
+        return self._do(environ, "search", type_, "", work)
+
+    def bundle(self, environ: Environ) -> HttpAnswer:
+        """Answer POST of a batch or transaction."""
+
+        def work(call: Call) -> HttpAnswer:
+            type_ = _bundle_type(call.body)
+            run = self._door.batch if type_ == "batch" else self._door.transaction
+            whole = "return=representation" in str(call.environ.get("HTTP_PREFER", ""))
+            return json_answer(response_bundle(type_, run(call.scope, call.body), self._gate.base, representation=whole))
+
+        return self._do(environ, "transaction", None, "", work, bulk=True)
+
+    def other(self, environ: Environ, path: str = "") -> HttpAnswer:
+        """Answer what has no interaction."""
+
+        def work(call: Call) -> HttpAnswer:
+            known = path.partition("/")[0] in TYPE_IDS or not path
+            error: ChartloopError = MethodNotAllowed() if known and "$" not in path else NotFound()
+            self._door.refused(call.scope, path[:200], error)
+            return error_answer(error)
+
+        return self._gate.answer(environ, "read", path[:200], work)
+
+    def _do(self, environ: Environ, action: str, type_: str | None, id_: str, work: Work, *, bulk: bool = False) -> HttpAnswer:
+        target = "/".join(part for part in (type_, id_) if part)[:200]
+        if type_ is not None and type_ not in TYPE_IDS:
+            return self.other(environ, target)
+        return self._gate.answer(environ, action, target, work, bulk=bulk)
+
+
+class _Head(msgspec.Struct):
+    type: str = ""
+
+
+def _bundle_type(body: bytes) -> str:
+    """Look which kind of Bundle this is; the interaction judges it."""
+    try:
+        return msgspec.json.decode(body, type=_Head).type
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return "transaction"
+
+
+def _form(call: Call) -> str:
+    if not call.body:
+        return ""
+    if not str(call.environ.get("CONTENT_TYPE", "")).lower().startswith(FORM):
+        raise UnsupportedMedia("The body of a search is a form.")
+    try:
+        return call.body.decode("ascii")
+    except UnicodeDecodeError:
+        raise Invalid("The form is not percent-encoded.") from None
+
+

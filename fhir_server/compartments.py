@@ -1,0 +1,38 @@
+"""Which patient a resource belongs to, by the parameters of the Patient compartment.
+
+Spec: https://hl7.org/fhir/R4/compartmentdefinition-patient.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from fhir_server.indexer_compile import Extractor, compile_extractor
+from fhir_server.search_params import for_type, leaves_of
+from fhir_server.spec.definitions import r4
+
+_LISTS = 7
+_REFERENCES = 3
+
+
+def patient_of(type_: str, resource: Mapping[str, Any], *, base: str = "") -> str:
+    """Reference ("Patient/1") of the one patient whose compartment holds the resource; empty for none or several."""
+    if type_ == "Patient":
+        return f"Patient/{resource['id']}" if resource.get("id") else ""
+    extractor = _extractor(type_)
+    if extractor is None:
+        return ""
+    rows: list[list[tuple[Any, ...]]] = [[] for _ in range(_LISTS)]
+    extractor(resource, *rows, base)
+    patients = {row[2] for row in rows[_REFERENCES] if row[1] == "Patient" and row[2]}
+    return f"Patient/{patients.pop()}" if len(patients) == 1 else ""
+
+
+@cache
+def _extractor(type_: str) -> Extractor | None:
+    codes = r4().compartment("Patient").get(type_, ())
+    numbers = {param.id for code, param in for_type(type_).items() if code in codes}
+    leaves = [leaf for leaf in leaves_of(type_) if leaf.param in numbers]
+    return compile_extractor(f"patients_{type_}", leaves) if leaves else None

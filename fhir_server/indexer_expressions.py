@@ -1,0 +1,73 @@
+"""Parse the FHIRPath subset that SearchParameter expressions use: paths, unions, as, where, index.
+
+Spec: https://hl7.org/fhir/R4/searchparameter-definitions.html#SearchParameter.expression
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+
+class Step(NamedTuple):
+    """One step of a path: child, as, where (argument equals literal), resolve (reference to a type), index, true."""
+
+    kind: str
+    argument: str = ""
+    literal: str = ""
+
+
+_STEP = re.compile(
+    r"""\.?(?:
+      where\(resolve\(\)\ is\ (?P<resolve>\w+)\)
+    | where\((?P<field>\w+)\s*=\s*'(?P<literal>[^']*)'\)
+    | as\((?P<as>\w+)\)
+    | (?P<child>[A-Za-z]\w*)(?![\w(])
+    | \[(?P<index>\d+)\]
+    )""",
+    re.VERBOSE,
+)
+_AS = re.compile(r"\((?P<inner>[\w.]+) as (?P<type>\w+)\)(?P<rest>.*)\Z", re.DOTALL)
+_TRUE = re.compile(r"(?P<path>[\w.]+)\.exists\(\) and (?P=path) != false\Z")
+
+
+def branches(expression: str) -> list[str]:
+    """The operands of the top-level unions."""
+    parts = [""]
+    depth = 0
+    for character in expression:
+        depth += (character == "(") - (character == ")")
+        if character == "|" and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part.strip() for part in parts if part.strip()]
+
+
+def parse_branch(text: str) -> tuple[Step, ...] | None:
+    """Steps of one union operand, the first being the type; None when it is outside the subset."""
+    true = _TRUE.match(text)
+    if true:
+        steps = parse_branch(true["path"])
+        return None if steps is None else (*steps, Step("true"))
+    wrapped = _AS.match(text)
+    if wrapped:
+        inner, rest = parse_branch(wrapped["inner"]), _steps(wrapped["rest"])
+        return None if inner is None or rest is None else (*inner, Step("as", wrapped["type"]), *rest)
+    return _steps(text)
+
+
+def _steps(text: str) -> tuple[Step, ...] | None:
+    steps: list[Step] = []
+    position = 0
+    while position < len(text):
+        found = _STEP.match(text, position)
+        if found is None:
+            return None
+        kind = str(found.lastgroup)
+        if kind == "literal":
+            steps.append(Step("where", found["field"], found["literal"]))
+        else:
+            steps.append(Step(kind, found[kind]))
+        position = found.end()
+    return tuple(steps)

@@ -1,0 +1,81 @@
+"""FHIR history interaction on an instance, a type or the whole system.
+
+A version is listed for who may see both its own labels and the current ones.
+Spec: https://hl7.org/fhir/R4/http.html#history
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlencode
+
+from chartloop.kernel.access.rows import NOTHING
+from chartloop.kernel.access.scope import Scope
+from chartloop.kernel.errors import Forbidden, NotFound
+from fhir_server.auditing import record, refusals_audited
+from fhir_server.cursor import Position, seal, unseal
+from fhir_server.history_query import HistoryQuery, parse_history
+from fhir_server.rows import Row, versions
+from fhir_server.search_query import CURSOR
+from fhir_server.store import Page, Store, acting, require
+from fhir_server.type_ids import TYPE_IDS
+from fhir_server.visible import visible
+
+
+def history(store: Store, scope: Scope, type_: str | None = None, id_: str | None = None, query: str = "") -> Page:
+    """Return one page of versions, newest first, after the audit record of it is durable."""
+    scope = acting(scope, "history")
+    where = "/".join(part for part in (type_, id_) if part)
+    with refusals_audited(store, scope, where, query):
+        if type_ is not None:
+            require(store, scope, type_)
+        asked = parse_history(query)
+        place = f"{where}/_history?{asked.said}"
+        start = unseal(store.secret, scope.subject, place, asked.cursor) if asked.cursor else None
+        found = _find(store, scope, type_, id_, asked, start)
+        if id_ is not None and not found and start is None and asked.since is None:
+            raise NotFound
+        more, rows = len(found) > asked.count, found[: asked.count]
+        entries = tuple(visible(store, scope, row) for row in rows)
+    targets = [f"{row.reference}/_history/{row.version}" for row in rows]
+    store.audit.access(record(scope, targets or [where], (row.patient for row in rows), query=f"{where}/_history?{query}"))
+    link = None
+    if more:
+        last = rows[-1]
+        position = Position((last.updated, last.rid, last.version), 0)
+        cursor = seal(store.secret, scope.subject, place, position)
+        link = "&".join(part for part in (asked.said, urlencode([(CURSOR, cursor)])) if part)
+    return Page(entries, (), None, link, asked.said)
+
+
+def _find(
+    store: Store, scope: Scope, type_: str | None, id_: str | None, asked: HistoryQuery, start: Position | None
+) -> list[Row]:
+    where, params = _filter(store, scope, [type_] if type_ else list(TYPE_IDS))
+    if id_ is not None:
+        where, params = f"r.fhir_id = ? AND {where}", [id_, *params]
+    if asked.since is not None:
+        where, params = f"v.updated >= ? AND {where}", [asked.since, *params]
+    if start is not None:
+        where, params = f"(v.updated, v.rid, v.version) < (?, ?, ?) AND {where}", [*start.after, *params]
+    with store.db.read() as session:
+        return versions(session, where, params, asked.count + 1, of_one=id_ is not None)
+
+
+def _filter(store: Store, scope: Scope, types: Sequence[str]) -> tuple[str, list[object]]:
+    """Write the row filters of many types; types that are filtered alike share one condition."""
+    alike: dict[tuple[str, tuple[object, ...]], list[int]] = {}
+    for type_ in types:
+        if store.access.permits(scope, type_):
+            row_filter = store.access.row_filter(scope, type_, version_labels=True)
+            if row_filter != NOTHING:
+                alike.setdefault((row_filter.sql, row_filter.params), []).append(TYPE_IDS[type_])
+    if not alike:
+        raise Forbidden
+    parts: list[str] = []
+    params: list[object] = []
+    for (sql, given), numbers in alike.items():
+        condition = sql.replace("{r}", "r").replace("{v}", "v")
+        parts.append(f"(r.type_id IN ({', '.join(map(str, numbers))}) AND ({condition}))")
+        params += given
+    return f"({' OR '.join(parts)})", params

@@ -1,0 +1,28 @@
+"""FHIR read interaction.
+
+Spec: https://hl7.org/fhir/R4/http.html#read
+"""
+
+from __future__ import annotations
+
+from chartloop.kernel.access.scope import Scope
+from chartloop.kernel.errors import Gone, NotFound
+from fhir_server.auditing import record, refusals_audited
+from fhir_server.rows import current
+from fhir_server.store import Store, Stored, acting, require
+from fhir_server.visible import visible
+
+
+def read(store: Store, scope: Scope, type_: str, id_: str) -> Stored:
+    """Return the current version, after the audit record of it is durable."""
+    scope = acting(scope, "read")
+    with refusals_audited(store, scope, f"{type_}/{id_}"):
+        require(store, scope, type_)
+        row = current(store.db, type_, id_, store.access.row_filter(scope, type_))
+        if row is None:
+            raise NotFound
+        if row.deleted:
+            raise Gone
+        stored = visible(store, scope, row)
+    store.audit.access(record(scope, (f"{row.reference}/_history/{row.version}",), (row.patient,)))
+    return stored

@@ -1,0 +1,107 @@
+"""FHIR update interaction, with If-Match, and update as create for those who may assign ids.
+
+Spec: https://hl7.org/fhir/R4/http.html#update
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from chartloop.kernel.access.rows import EVERYTHING
+from chartloop.kernel.access.scope import Scope
+from chartloop.kernel.db import Session
+from chartloop.kernel.errors import Forbidden, MethodNotAllowed, NotFound, PreconditionFailed
+from fhir_server import rows
+from fhir_server.auditing import refusals_audited
+from fhir_server.preparing import encode, labelling, new_version, require_whole
+from fhir_server.rows import Row
+from fhir_server.store import Also, Label, Store, Stored, Written, acting, require
+from fhir_server.validation import Validated, validate
+from fhir_server.visible import after_write
+from fhir_server.writing import Batch, Change, commit
+
+
+def update(
+    store: Store,
+    scope: Scope,
+    type_: str,
+    id_: str,
+    body: bytes | Mapping[str, Any],
+    *,
+    if_match: int | None = None,
+    also: Also | None = None,
+) -> Written:
+    """Store the next version; a body that says what the current version says makes none."""
+    scope = acting(scope, "update")
+    with refusals_audited(store, scope, f"{type_}/{id_}"):
+        require_update(store, scope, type_)
+        raw = encode(body)
+        validated = validate(raw, type_=type_)
+        require_whole(validated.resource, id_)
+        written: Written = commit(store, scope, partial(_prepare, store, scope, validated, raw, if_match), also)
+        return written
+
+
+def require_update(store: Store, scope: Scope, type_: str) -> None:
+    """Refuse who may neither update nor assign ids on this type."""
+    if not store.access.permits(acting(scope, "assign-id"), type_):
+        require(store, scope, type_)
+
+
+def _prepare(store: Store, scope: Scope, validated: Validated, raw: bytes, if_match: int | None) -> Batch:
+    with store.db.read() as session:
+        change, written = next_version(
+            store, scope, session, validated, raw, if_match,
+            labelling(store, session),
+        )  # fmt: skip
+    targets = [f"{written.stored.type}/{written.stored.id}"]
+    return Batch([change], written) if change else Batch([], written, targets=targets)
+
+
+def next_version(
+    store: Store,
+    scope: Scope,
+    session: Session,
+    validated: Validated,
+    raw: bytes,
+    if_match: int | None,
+    label: Label,
+) -> tuple[Change | None, Written]:
+    """Decide on the row before and after, and prepare the change; none if nothing changes."""
+    type_, id_ = validated.type, validated.id
+    old = rows.current(session, type_, id_, EVERYTHING)
+    known = _updatable(store, scope, old, type_)
+    if if_match is not None and (old is None or old.version != if_match):
+        raise PreconditionFailed("The current version is not the one that If-Match names.")
+    prepared = new_version(store, type_, id_, validated.resource, raw, old, label, assigned=False)
+    if prepared is None and old is not None:
+        body = store.codec.unpack(old.codec, old.dict_id, old.packed)
+        current = Stored(type_, id_, old.version, old.updated, body, redacted=False, deleted=False)
+        seen = after_write(store, scope, current, old.attributes())
+        return None, Written(seen, created=False, changed=False, validated=validated)
+    if prepared is None:
+        raise NotFound
+    change, stored = prepared
+    if not store.access.decides(scope if known else acting(scope, "create"), change.attributes):
+        raise Forbidden
+    seen = after_write(store, scope, stored, change.attributes)
+    return change, Written(seen, created=not known, changed=True, validated=validated)
+
+
+def _updatable(store: Store, scope: Scope, old: Row | None, type_: str) -> bool:
+    """Tell whether there is a resource that this subject may update, else whether one may be made under this id.
+
+    Who may not assign ids learns nothing here: 405 whether or not the id exists.
+    """
+    if old is not None and not old.deleted and store.access.decides(scope, old.attributes()):
+        return True
+    seen = old is not None and store.access.decides(acting(scope, "read"), old.attributes())
+    if old is not None and seen and not old.deleted:
+        raise Forbidden
+    if not store.access.permits(acting(scope, "assign-id"), type_):
+        raise MethodNotAllowed("Ids are assigned by the server: create the resource with POST.")
+    if old is not None and not seen:
+        raise NotFound
+    return False

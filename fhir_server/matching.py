@@ -1,0 +1,55 @@
+"""Conditional criteria: which resources match, under the scope, and that nobody makes one in between.
+
+Spec: https://hl7.org/fhir/R4/http.html#ccreate
+"""
+
+from __future__ import annotations
+
+from chartloop.kernel.access.scope import Scope
+from chartloop.kernel.db import Session, Tx
+from chartloop.kernel.errors import Forbidden, Invalid, PreconditionFailed
+from fhir_server.hashing import value_hash
+from fhir_server.search_params import for_type
+from fhir_server.search_query import Query, parse
+from fhir_server.search_sql import plan
+from fhir_server.store import Store, acting, require
+
+
+def criteria(store: Store, scope: Scope, type_: str, query: str) -> Query:
+    """Parse conditional criteria; a reader may not match on elements that are hidden."""
+    searching = acting(scope, "search")
+    require(store, searching, type_)
+    parsed = parse(type_, query, for_type, base=store.base)
+    if not parsed.criteria or parsed.includes or parsed.revincludes or parsed.sort:
+        raise Invalid("A condition needs at least one search parameter, and only search parameters.")
+    if not store.access.searchable(searching, type_, parsed.paths()):
+        raise Forbidden("This condition uses elements that are hidden from you.")
+    return parsed
+
+
+def matches(session: Session, store: Store, scope: Scope, query: Query) -> list[int]:
+    """Find up to two matches."""
+    row_filter = store.access.row_filter(acting(scope, "search"), query.type)
+    sql, params = plan(session, query, row_filter).page(None, None, 2)
+    return [int(row[-1]) for row in session.all(sql, params)]
+
+
+def single(session: Session, store: Store, scope: Scope, query: Query) -> int | None:
+    """Find the one match, if any."""
+    found = matches(session, store, scope, query)
+    if len(found) > 1:
+        raise PreconditionFailed("The condition matches more than one resource.", code="multiple-matches")
+    return found[0] if found else None
+
+
+def lock_key(query: Query) -> int:
+    """Hash what a condition says, whatever the order of its parts."""
+    parts = sorted(f"{name}={value}" for name, value in query.pairs)
+    return value_hash("\n".join([query.type, *parts]))
+
+
+def lock(tx: Tx, keys: list[int]) -> None:
+    """Keep others with the same conditions out until this transaction ends; SQLite has one writer anyway."""
+    if tx.dialect == "postgresql":
+        for key in sorted(set(keys)):
+            tx.one("SELECT pg_advisory_xact_lock(?)", (key,))

@@ -1,0 +1,50 @@
+"""Open the store: its codec, its counter, and the statistics that PostgreSQL plans with."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from chartloop.kernel.access.engine import Access
+from chartloop.kernel.audit.journal import Audit
+from chartloop.kernel.db import Database, Tx
+from chartloop.kernel.outbox import Outbox
+from fhir_server.codec import Codec
+from fhir_server.dictionary import stored_dictionaries
+from fhir_server.store import Labeller, Store
+
+_STATISTICS: Final = (
+    "CREATE STATISTICS IF NOT EXISTS idx_token_values (mcv) ON param, value, rank FROM idx_token",
+    "CREATE STATISTICS IF NOT EXISTS idx_reference_values (mcv) ON param, value, rank FROM idx_reference",
+)
+
+
+def open_store(
+    db: Database, access: Access, audit: Audit, outbox: Outbox, labeller: Labeller, *, secret: bytes, base: str
+) -> Store:
+    """Open the store of a database whose tables exist.
+
+    Args:
+        db: Where it is.
+        access: Who may see what.
+        audit: Where every access and change is recorded.
+        outbox: Where changes put their events.
+        labeller: What gives resources their sensitivity labels.
+        secret: Key of the signatures of page links.
+        base: Address of the FHIR API, without a slash at its end: references below it are our own.
+    """
+    with db.read() as session:
+        dictionaries = stored_dictionaries(session)
+    if db.dialect == "postgresql":
+        db.write(_statistics)
+
+    def load(number: int) -> bytes | None:
+        with db.read() as session:
+            return stored_dictionaries(session).get(number)
+
+    codec = Codec(dictionaries, load)
+    return Store(db, access, audit, outbox, labeller, codec, secret, base.rstrip("/"))
+
+
+def _statistics(tx: Tx) -> None:
+    for statement in _STATISTICS:
+        tx.run(statement)

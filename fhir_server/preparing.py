@@ -1,0 +1,130 @@
+"""A validated resource becomes a change: attributes, labels, index rows and the bytes that will be stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from chartloop.kernel import clock
+from chartloop.kernel.db import Session
+from chartloop.kernel.errors import Invalid, Unprocessable
+from fhir_server.attributes import row_attributes
+from fhir_server.codec import PLAIN, Packed
+from fhir_server.index_rows import NO_ROWS, IndexRows, index_rows
+from fhir_server.indexer import extract
+from fhir_server.redaction import is_subsetted
+from fhir_server.rows import DELETE, POST, PUT, Row, labels_of
+from fhir_server.splice import splice, without_version
+from fhir_server.store import Label, LabelsOf, Store, Stored
+from fhir_server.writing import Change
+
+_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
+
+
+def encode(body: bytes | Mapping[str, Any]) -> bytes:
+    """Return the bytes of a resource given as bytes or as a parsed object; decimals stay numbers."""
+    return body if isinstance(body, bytes) else _ENCODER.encode(body)
+
+
+def rows_of(store: Store, type_: str, resource: Mapping[str, Any]) -> IndexRows:
+    """Extract the index rows of a parsed resource."""
+    return index_rows(type_, extract(type_, resource, base=store.base))
+
+
+def stored_rows(store: Store, row: Row) -> tuple[bytes, IndexRows]:
+    """Return a stored version's body and the index rows it has."""
+    if row.deleted:
+        return b"", NO_ROWS
+    body = store.codec.unpack(row.codec, row.dict_id, row.packed)
+    return body, rows_of(store, row.type, msgspec.json.decode(body))
+
+
+def lookup(store: Store, session: Session) -> LabelsOf:
+    """Look labels of stored resources up, by relative references or those below our own base."""
+    prefix = store.base + "/"
+    return lambda reference: labels_of(session, reference.removeprefix(prefix))
+
+
+def labelling_alone(store: Store) -> Label:
+    """Label resources like `labelling`, and open the store only for those that refer to something."""
+
+    def stored(reference: str) -> frozenset[str]:
+        with store.db.read() as session:
+            return lookup(store, session)(reference)
+
+    return lambda type_, resource: store.labeller.labels(type_, resource, stored)
+
+
+def labelling(store: Store, session: Session) -> Label:
+    """Label resources by themselves and by what is stored."""
+    stored = lookup(store, session)
+    return lambda type_, resource: store.labeller.labels(type_, resource, stored)
+
+
+def new_version(
+    store: Store,
+    type_: str,
+    id_: str,
+    parsed: Mapping[str, Any],
+    body: bytes,
+    old: Row | None,
+    label: Label,
+    *,
+    assigned: bool,
+) -> tuple[Change, Stored] | None:
+    """Prepare the next version of a resource; None if it says what the current one says."""
+    resource = {**parsed, "id": id_}
+    old_body, old_rows = stored_rows(store, old) if old is not None else (b"", NO_ROWS)
+    version = old.version + 1 if old else 1
+    updated = max(clock.now_us(), old.updated + 1 if old else 0)
+    final = splice(body, id_=id_, version=version, updated=updated)
+    old_labels = old.labels if old else frozenset()
+    labels = label(type_, resource) | old_labels
+    # Labels are not in the stored bytes: one that is new is a change, even if it is the only one.
+    if old_body and labels == old_labels and without_version(final) == without_version(old_body):
+        return None
+    change = Change(
+        type=type_,
+        id=id_,
+        rid=old.rid if old else 0,
+        version=version,
+        updated=updated,
+        method=POST if assigned else PUT,
+        packed=store.codec.pack(final),
+        attributes=row_attributes(type_, resource, labels, store.base),
+        rows=rows_of(store, type_, resource),
+        old_rows=old_rows,
+        old_labels=old_labels,
+        assigned=assigned,
+    )
+    return change, Stored(type_, id_, version, updated, final, redacted=False, deleted=False)
+
+
+def deletion(store: Store, old: Row) -> tuple[Change, Stored]:
+    """Prepare the version that says a resource is deleted; its attributes and labels stay, for the history."""
+    updated = max(clock.now_us(), old.updated + 1)
+    change = Change(
+        type=old.type,
+        id=old.id,
+        rid=old.rid,
+        version=old.version + 1,
+        updated=updated,
+        method=DELETE,
+        packed=Packed(PLAIN, 0, b""),
+        attributes=old.attributes(),
+        rows=NO_ROWS,
+        old_rows=stored_rows(store, old)[1],
+        old_labels=old.labels,
+    )
+    return change, Stored(old.type, old.id, old.version + 1, updated, b"", redacted=False, deleted=True)
+
+
+def require_whole(resource: Mapping[str, Any], id_: str) -> None:
+    """Refuse an update whose body names another resource than its address, or says that it is incomplete."""
+    type_ = resource.get("resourceType")
+    if resource.get("id") != id_:
+        raise Invalid("The body's id must be the id in the address.", expression=f"{type_}.id")
+    if is_subsetted(resource):
+        raise Unprocessable("This is a part of a resource; storing it would wipe the rest.", expression=f"{type_}.meta.tag")

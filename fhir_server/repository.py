@@ -1,0 +1,96 @@
+"""The one door to a stored resource: every reader and writer comes through here, with a scope that has no default.
+
+Each method delegates to the interaction of its name; the order of a write is access, validation, version, index, labels,
+audit, outbox, in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from chartloop.kernel.access.scope import Scope
+from chartloop.kernel.errors import ChartloopError
+from fhir_server.auditing import refused
+from fhir_server.interactions.batch import batch
+from fhir_server.interactions.create import create
+from fhir_server.interactions.delete import delete
+from fhir_server.interactions.entry_reads import Answer
+from fhir_server.interactions.history import history
+from fhir_server.interactions.read import read
+from fhir_server.interactions.search import search
+from fhir_server.interactions.transaction import transaction
+from fhir_server.interactions.update import update
+from fhir_server.interactions.vread import vread
+from fhir_server.operations.stream import stream
+from fhir_server.store import Also, Page, Store, Stored, Written
+
+__all__ = ["Also", "Page", "Repository", "Stored", "Written"]
+
+Body = bytes | Mapping[str, Any]
+
+
+class Repository:
+    """FHIR interactions under a scope."""
+
+    def __init__(self, store: Store) -> None:
+        """Take what the interactions work with."""
+        self._store = store
+
+    def read(self, scope: Scope, type_: str, id_: str) -> Stored:
+        """Return the current version; NotFound where there is none for this reader, Gone where it is deleted."""
+        return read(self._store, scope, type_, id_)
+
+    def vread(self, scope: Scope, type_: str, id_: str, version: int) -> Stored:
+        """Return one version."""
+        return vread(self._store, scope, type_, id_, version)
+
+    def create(
+        self, scope: Scope, body: Body, *, type_: str | None = None, if_none_exist: str = "", also: Also | None = None
+    ) -> Written:
+        """Store a new resource; with criteria, only if nothing matches them."""
+        return create(self._store, scope, body, type_=type_, if_none_exist=if_none_exist, also=also)
+
+    def update(
+        self, scope: Scope, type_: str, id_: str, body: Body, *, if_match: int | None = None, also: Also | None = None
+    ) -> Written:
+        """Store the next version; none if nothing changes."""
+        return update(self._store, scope, type_, id_, body, if_match=if_match, also=also)
+
+    def delete(
+        self, scope: Scope, type_: str, id_: str, *, if_match: int | None = None, also: Also | None = None
+    ) -> Written:
+        """Delete a resource; its history stays."""
+        return delete(self._store, scope, type_, id_, if_match=if_match, also=also)
+
+    def history(self, scope: Scope, type_: str | None = None, id_: str | None = None, params: str = "") -> Page:
+        """Return one page of versions of a resource, a type or everything, newest first."""
+        return history(self._store, scope, type_, id_, params)
+
+    def search(self, scope: Scope, type_: str, query: str, *, lenient: bool = False) -> Page:
+        """Return one page of a search; `next` of a page is the query of the page after it."""
+        return search(self._store, scope, type_, query, lenient=lenient)
+
+    def all(self, scope: Scope, type_: str, query: str) -> Iterator[Stored]:
+        """Yield the matches of every page."""
+        following: str | None = query
+        while following is not None:
+            page = self.search(scope, type_, following)
+            yield from page.entries
+            following = page.next
+
+    def transaction(self, scope: Scope, bundle: Body, *, also: Also | None = None) -> list[Answer]:
+        """Process a transaction Bundle: all of it or nothing; the answers are in the order of the entries."""
+        return transaction(self._store, scope, bundle, also=also)
+
+    def batch(self, scope: Scope, bundle: Body) -> list[Answer]:
+        """Process a batch Bundle: each entry by itself; a failed one is answered with its error."""
+        return batch(self._store, scope, bundle)
+
+    def stream(self, scope: Scope, types: Sequence[str]) -> Iterator[Stored]:
+        """Yield every current resource of some types, under one audit record."""
+        return stream(self._store, scope, types)
+
+    def refused(self, scope: Scope, target: str, error: ChartloopError) -> None:
+        """Make a refusal in front of the door (no token, a wrong media type) durable in the audit log."""
+        refused(self._store, scope, target, error)

@@ -1,0 +1,1 @@
+"""Facts of FHIR R4, generated from the published definitions."""

@@ -1,0 +1,200 @@
+"""Typed access to the R4 facts; a section is decoded when it is first asked for.
+
+Spec: https://hl7.org/fhir/R4/structuredefinition.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib import resources
+from typing import Any
+
+import msgspec
+import zstandard
+
+
+@dataclass(frozen=True, slots=True)
+class ValueSet:
+    """A value set of a required binding; codes by system, None when its codes are not listed anywhere here."""
+
+    url: str
+    codes: Mapping[str, frozenset[str]] | None
+
+    def flat(self) -> frozenset[str]:
+        """All codes, whatever their system."""
+        return frozenset().union(*(self.codes or {}).values())
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One element of a type: `value[x]` keeps its name, its JSON names are in `json_types`."""
+
+    name: str
+    required: bool
+    many: bool
+    types: tuple[str, ...]
+    targets: tuple[str, ...]
+    value_set: ValueSet | None
+    node: str
+
+    @property
+    def choice(self) -> bool:
+        """Whether the element is a choice of types."""
+        return self.name.endswith("[x]")
+
+    def json_types(self) -> dict[str, str]:
+        """Type code by JSON property name."""
+        if not self.choice:
+            return {self.name: self.types[0] if self.types else "BackboneElement"}
+        stem = self.name.removesuffix("[x]")
+        return {stem + code[0].upper() + code[1:]: code for code in self.types}
+
+
+@dataclass(frozen=True, slots=True)
+class SearchParameterFact:
+    """One SearchParameter as published."""
+
+    code: str
+    type: str
+    bases: tuple[str, ...]
+    targets: tuple[str, ...]
+    expression: str
+
+
+class _TypeFact(msgspec.Struct, frozen=True):
+    kind: str
+    abstract: bool
+    base: str
+    nodes: dict[str, list[list[Any]]]
+
+
+class Definitions:
+    """The R4 definitions in one facts file."""
+
+    def __init__(self, packed: bytes) -> None:
+        """Unpack the sections, without decoding any."""
+        raw = zstandard.ZstdDecompressor().decompress(packed)
+        self._sections = msgspec.msgpack.decode(raw, type=dict[str, msgspec.Raw])
+        self._types = msgspec.msgpack.decode(self._sections["types"], type=dict[str, msgspec.Raw])
+        self._nodes: dict[str, tuple[Element, ...]] = {}
+
+    def _section(self, name: str, type_: Any) -> Any:
+        return msgspec.msgpack.decode(self._sections[name], type=type_)
+
+    @cached_property
+    def _targets(self) -> list[tuple[str, ...]]:
+        targets: list[tuple[str, ...]] = self._section("targets", list[tuple[str, ...]])
+        return targets
+
+    @cached_property
+    def _value_sets(self) -> list[ValueSet]:
+        facts = self._section("valueSets", list[tuple[str, dict[str, frozenset[str]] | None]])
+        return [ValueSet(url, codes) for url, codes in facts]
+
+    @cached_property
+    def _kinds(self) -> dict[str, tuple[str, bool, str]]:
+        facts = self._section("types", dict[str, dict[str, msgspec.Raw]])
+        decode = msgspec.msgpack.decode
+        return {name: (decode(fact["kind"]), decode(fact["abstract"]), decode(fact["base"])) for name, fact in facts.items()}
+
+    @cached_property
+    def resource_types(self) -> tuple[str, ...]:
+        """All concrete resource types, sorted; a type's place in this list never changes."""
+        return tuple(name for name, (kind, abstract, _) in self._kinds.items() if kind == "resource" and not abstract)
+
+    @cached_property
+    def _resource_set(self) -> frozenset[str]:
+        return frozenset(self.resource_types)
+
+    @cached_property
+    def primitive_types(self) -> frozenset[str]:
+        """All primitive type codes."""
+        return frozenset(name for name, (kind, _, _) in self._kinds.items() if kind == "primitive-type")
+
+    @cached_property
+    def code_systems(self) -> frozenset[str]:
+        """URLs of the code systems that R4 itself publishes."""
+        return frozenset(self._section("codeSystems", list[str]))
+
+    @cached_property
+    def search_parameters(self) -> tuple[SearchParameterFact, ...]:
+        """Every search parameter of the package."""
+        facts = self._section("searchParameters", list[tuple[str, str, tuple[str, ...], tuple[str, ...], str]])
+        return tuple(SearchParameterFact(*fact) for fact in facts)
+
+    @cached_property
+    def _search_ids(self) -> dict[str, dict[str, int]]:
+        ids: dict[str, dict[str, int]] = self._section("searchIds", dict[str, dict[str, int]])
+        return ids
+
+    @cached_property
+    def _compartments(self) -> dict[str, dict[str, tuple[str, ...]]]:
+        facts: dict[str, dict[str, tuple[str, ...]]] = self._section("compartments", dict[str, dict[str, tuple[str, ...]]])
+        return facts
+
+    def is_resource(self, name: str) -> bool:
+        """Whether this is a concrete resource type."""
+        return name in self._resource_set
+
+    def is_domain_resource(self, name: str) -> bool:
+        """Whether the type has text, contained and extensions."""
+        return self._kinds[name][2] == "DomainResource"
+
+    def search_ids(self, type_: str) -> Mapping[str, int]:
+        """Stable number of each search parameter of a type."""
+        return self._search_ids.get(type_, {})
+
+    def compartment(self, code: str) -> Mapping[str, tuple[str, ...]]:
+        """Search parameters by resource type that put a resource into the compartment."""
+        return self._compartments[code]
+
+    def elements(self, node: str) -> tuple[Element, ...]:
+        """Elements of a type ("Patient", "HumanName") or of a backbone inside it ("Patient.contact")."""
+        known = self._nodes.get(node)
+        if known is None:
+            self._load_type(node.partition(".")[0])
+            known = self._nodes[node]
+        return known
+
+    def nodes(self) -> list[str]:
+        """All types and backbone elements that have elements."""
+        for name in self._types:
+            self._load_type(name)
+        return sorted(self._nodes)
+
+    def _load_type(self, name: str) -> None:
+        fact = msgspec.msgpack.decode(self._types[name], type=_TypeFact)
+        for path, elements in fact.nodes.items():
+            self._nodes[path] = tuple(self._element(path, fact.nodes, *element) for element in elements)
+
+    def _element(
+        self,
+        parent: str,
+        nodes: Mapping[str, object],
+        name: str,
+        minimum: int,
+        many: int,
+        types: list[str],
+        targets: int = -1,
+        value_set: int = -1,
+        content: str = "",
+    ) -> Element:
+        path = f"{parent}.{name}"
+        node = content or (path if path in nodes else "")
+        return Element(
+            name=name,
+            required=minimum > 0,
+            many=bool(many),
+            types=tuple(types),
+            targets=self._targets[targets] if targets >= 0 else (),
+            value_set=self._value_sets[value_set] if value_set >= 0 else None,
+            node=node,
+        )
+
+
+@cache
+def r4() -> Definitions:
+    """The R4 definitions that travel with this package."""
+    return Definitions(resources.files("fhir_server.spec").joinpath("r4.zst").read_bytes())

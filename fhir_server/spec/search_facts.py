@@ -1,0 +1,53 @@
+"""Collect search parameters and compartments, and give every (type, code) pair a stable small number.
+
+Spec: https://hl7.org/fhir/R4/searchparameter.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fhir_server.spec.package import Package, Resource
+
+_RESOURCE = frozenset({"Resource", "DomainResource"})
+
+
+def search_facts(package: Package) -> list[list[Any]]:
+    """[code, type, bases, targets, expression] of each parameter, sorted; extension packages of the core are left out."""
+    facts = []
+    for parameter in package.of_type("SearchParameter"):
+        expression = str(parameter.get("expression", ""))
+        if "base" not in parameter or "extension(" in expression.lower() or _is_extension_pack(parameter):
+            continue
+        targets = sorted(str(name) for name in parameter.get("target", ()))
+        facts.append([parameter["code"], parameter["type"], sorted(parameter["base"]), targets, " ".join(expression.split())])
+    return sorted(facts)
+
+
+def search_ids(parameters: Iterable[list[Any]], types: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+    """Number the parameters of every concrete type, sorted by type and code: the index tables hold these numbers."""
+    pairs = set()
+    for code, _, bases, _, _ in parameters:
+        for name, facts in types.items():
+            if facts["kind"] == "resource" and not facts["abstract"] and (name in bases or _RESOURCE & set(bases)):
+                pairs.add((name, code))
+    ids: dict[str, dict[str, int]] = {}
+    for number, (name, code) in enumerate(sorted(pairs), start=1):
+        ids.setdefault(name, {})[code] = number
+    return ids
+
+
+def compartment_facts(package: Package) -> dict[str, dict[str, list[str]]]:
+    """Parameters by resource type of each compartment."""
+    compartments: dict[str, dict[str, list[str]]] = {}
+    for definition in package.of_type("CompartmentDefinition"):
+        if definition["id"] != "example":
+            members = {str(item["code"]): [str(code) for code in item["param"]] for item in definition["resource"] if item.get("param")}
+            compartments[str(definition["code"])] = members
+    return compartments
+
+
+def _is_extension_pack(parameter: Resource) -> bool:
+    """The core package carries search parameters of extension packs; they have no expression over R4 elements."""
+    return "-extensions-" in str(parameter["id"]) or str(parameter["id"]) == "example-extension"

@@ -1,0 +1,68 @@
+"""Set id and version of a resource in its bytes, leaving every other value as it was written (72.50 stays 72.50).
+
+Spec: https://hl7.org/fhir/R4/resource.html#Meta
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from chartloop.kernel.access.labels import LABELS, SYSTEM
+from chartloop.kernel.clock import iso
+
+_FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ANY: Final = msgspec.json.Decoder()
+
+
+def compact(body: bytes) -> bytes:
+    """Drop the white space between tokens; every token stays as it was written."""
+    return msgspec.json.format(body, indent=-1)
+
+
+def splice(body: bytes, *, id_: str, version: int, updated: int) -> bytes:
+    """Return the compact body with this id, meta.versionId and meta.lastUpdated at its head.
+
+    Sensitivity labels are taken out of meta.security: they live in the label tables, where policies read them.
+    """
+    fields = _FIELDS.decode(compact(body))
+    meta = _meta(fields.pop("meta", None), version, updated)
+    head = b'{"resourceType":' + bytes(fields.pop("resourceType")) + b',"id":"' + id_.encode() + b'","meta":' + meta
+    fields.pop("id", None)
+    return head + b"".join(b',"' + key.encode() + b'":' + bytes(raw) for key, raw in fields.items()) + b"}"
+
+
+def without_version(body: bytes) -> bytes:
+    """Return a stored body with meta.versionId and meta.lastUpdated taken out, to compare contents."""
+    fields = _FIELDS.decode(body)
+    if "meta" in fields:
+        meta = _FIELDS.decode(fields["meta"])
+        meta.pop("versionId", None)
+        meta.pop("lastUpdated", None)
+        fields["meta"] = msgspec.Raw(_joined(meta))
+    return _joined(dict(sorted(fields.items())))
+
+
+def _meta(raw: msgspec.Raw | None, version: int, updated: int) -> bytes:
+    meta = _FIELDS.decode(raw) if raw is not None else {}
+    meta.pop("versionId", None)
+    meta.pop("lastUpdated", None)
+    security = meta.pop("security", None)
+    if security is not None and (kept := _unlabelled(_ANY.decode(security))):
+        meta["security"] = msgspec.Raw(msgspec.json.encode(kept))
+    own = f'"versionId":"{version}","lastUpdated":"{iso(updated)}"'.encode()
+    rest = _joined(meta)[1:]
+    return b"{" + own + (b"," + rest if meta else rest)
+
+
+def _unlabelled(security: Any) -> list[Any]:
+    return [
+        coding
+        for coding in security
+        if not (isinstance(coding, dict) and coding.get("system") == SYSTEM and coding.get("code") in LABELS)
+    ]
+
+
+def _joined(fields: dict[str, msgspec.Raw]) -> bytes:
+    return b"{" + b",".join(b'"' + key.encode() + b'":' + bytes(raw) for key, raw in fields.items()) + b"}"

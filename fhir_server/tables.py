@@ -1,0 +1,135 @@
+"""Tables of the store: one row per resource, each version's body once, narrow integer index tables.
+
+A resource's body is stored once, in `version`; `resource` says which version is current. `rank` orders a type by its
+clinical date, newest first (milliseconds, negated), and is part of the token and reference keys, so that a page in the
+usual order stops early and every further criterion is one exact key probe.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from chartloop.kernel.db import METADATA
+
+BIGINT_KEY = BigInteger().with_variant(Integer(), "sqlite")
+"""On SQLite only a column declared INTEGER is the row's own key."""
+
+ORDERED_TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+"""Byte order on both databases: prefix search is a range over it."""
+
+resource = Table(
+    "resource",
+    METADATA,
+    Column("rid", BIGINT_KEY, primary_key=True, autoincrement=False),
+    Column("type_id", SmallInteger, nullable=False),
+    Column("fhir_id", ORDERED_TEXT, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    Column("deleted", SmallInteger, nullable=False),
+    Column("rank", BigInteger, nullable=False),
+    Column("patient", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("insurer", Text, nullable=False),
+    UniqueConstraint("type_id", "fhir_id", name="resource_public_id"),
+    Index("resource_by_rank", "type_id", "rank", "rid"),
+    Index("resource_by_updated", "type_id", "updated", "rid"),
+)
+
+version = Table(
+    "version",
+    METADATA,
+    Column("rid", BigInteger, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    Column("method", SmallInteger, nullable=False),
+    Column("codec", SmallInteger, nullable=False),
+    Column("dict_id", SmallInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("rid", "version"),
+    Index("version_by_updated", "updated", "rid", "version"),
+)
+
+dictionary = Table(
+    "dictionary",
+    METADATA,
+    Column("dict_id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+rid_counter = Table("rid_counter", METADATA, Column("n", BIGINT_KEY, Identity(always=True), primary_key=True))
+"""Last sequence number: one row on SQLite, only the identity's own sequence on PostgreSQL."""
+
+resource_label = Table(
+    "resource_label",
+    METADATA,
+    Column("rid", BigInteger, nullable=False),
+    Column("label", SmallInteger, nullable=False),
+    PrimaryKeyConstraint("rid", "label"),
+    sqlite_with_rowid=False,
+)
+
+version_label = Table(
+    "version_label",
+    METADATA,
+    Column("rid", BigInteger, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("label", SmallInteger, nullable=False),
+    PrimaryKeyConstraint("rid", "version", "label"),
+    sqlite_with_rowid=False,
+)
+
+
+def _equality_index(name: str) -> Table:
+    """Make a table probed by exact value; its rows are found again from the body when they must go."""
+    return Table(
+        name,
+        METADATA,
+        Column("param", SmallInteger, nullable=False),
+        Column("value", BigInteger, nullable=False),
+        Column("rank", BigInteger, nullable=False),
+        Column("rid", BigInteger, nullable=False),
+        PrimaryKeyConstraint("param", "value", "rank", "rid"),
+        sqlite_with_rowid=False,
+    )
+
+
+def _range_index(name: str, *values: Column[object]) -> Table:
+    """Make a table searched by range: clustered by value, and found by resource for probes and sorting."""
+    return Table(
+        name,
+        METADATA,
+        Column("param", SmallInteger, nullable=False),
+        *values,
+        Column("rid", BigInteger, nullable=False),
+        PrimaryKeyConstraint("param", *(column.name for column in values), "rid"),
+        Index(f"{name}_by_rid", "rid", "param"),
+        sqlite_with_rowid=False,
+    )
+
+
+idx_token = _equality_index("idx_token")
+idx_reference = _equality_index("idx_reference")
+idx_string = _range_index(
+    "idx_string", Column("value", ORDERED_TEXT, nullable=False), Column("exact", BigInteger, nullable=False)
+)
+idx_date = _range_index(
+    "idx_date", Column("low", BigInteger, nullable=False), Column("high", BigInteger, nullable=False)
+)
+idx_quantity = _range_index(
+    "idx_quantity",
+    Column("low", Double, nullable=False),
+    Column("high", Double, nullable=False),
+    Column("unit", BigInteger, nullable=False),
+    Column("code", BigInteger, nullable=False),
+)

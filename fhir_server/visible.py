@@ -1,0 +1,35 @@
+"""What one reader sees of a row: the body, whole or redacted."""
+
+from __future__ import annotations
+
+from chartloop.kernel.access.rows import RowAttributes
+from chartloop.kernel.access.scope import Scope
+from fhir_server.redaction import redact
+from fhir_server.rows import METHODS, Row
+from fhir_server.store import Store, Stored, acting
+
+
+def visible(store: Store, scope: Scope, row: Row) -> Stored:
+    """Unpack a row that passed the row filter, and hide what this reader may not see of it."""
+    if row.deleted:
+        return _stored(row, b"", redacted=False)
+    body = store.codec.unpack(row.codec, row.dict_id, row.packed)
+    shown = store.access.elements(scope, row.attributes())
+    if shown is None:
+        return _stored(row, body, redacted=False)
+    return _stored(row, redact(body, shown), redacted=True)
+
+
+def _stored(row: Row, body: bytes, *, redacted: bool) -> Stored:
+    return Stored(row.type, row.id, row.version, row.updated, body, redacted, row.deleted, METHODS[row.method])
+
+
+def after_write(store: Store, scope: Scope, stored: Stored, attributes: RowAttributes) -> Stored:
+    """Show the writer what was written, as far as the writer may read it."""
+    reading = acting(scope, "read")
+    if stored.deleted:
+        return stored
+    if not store.access.decides(reading, attributes):
+        return stored._replace(body=b"", redacted=True)
+    shown = store.access.elements(reading, attributes)
+    return stored if shown is None else stored._replace(body=redact(stored.body, shown), redacted=True)

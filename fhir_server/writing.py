@@ -1,0 +1,180 @@
+"""The write: prepared outside the lock, then one short transaction for rows, index, labels, audit and events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from chartloop.kernel.access.labels import LABELS
+from chartloop.kernel.access.rows import RowAttributes
+from chartloop.kernel.access.scope import Scope
+from chartloop.kernel.db import Tx
+from chartloop.kernel.errors import Conflict
+from chartloop.kernel.outbox import Told
+from fhir_server.auditing import record
+from fhir_server.codec import Packed
+from fhir_server.hashing import lane_of, rid_of
+from fhir_server.index_rows import IndexRows, replace_rows
+from fhir_server.rows import DELETE
+from fhir_server.store import Also, Store
+from fhir_server.type_ids import TYPE_IDS
+
+ATTEMPTS: Final = 20
+_INSERT_RESOURCE: Final = (
+    "INSERT INTO resource (rid, type_id, fhir_id, version, updated, deleted, rank, patient, owner, insurer) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+class Stale(Exception):
+    """What the write was prepared on has changed since."""
+
+
+class Change(NamedTuple):
+    """One new version, ready to be stored."""
+
+    type: str
+    id: str
+    rid: int
+    """0: a new resource."""
+    version: int
+    updated: int
+    method: int
+    packed: Packed
+    attributes: RowAttributes
+    rows: IndexRows
+    old_rows: IndexRows
+    old_labels: frozenset[str]
+    assigned: bool = True
+    """The server made the id, so that no other row can have it."""
+
+    @property
+    def reference(self) -> str:
+        """Type/id."""
+        return f"{self.type}/{self.id}"
+
+
+@dataclass(slots=True)
+class Batch:
+    """Changes that are stored together, what must still hold then, and what they answer."""
+
+    changes: Sequence[Change]
+    result: Any
+    verify: Callable[[Tx], None] | None = None
+    targets: Sequence[str] = field(default_factory=tuple)
+
+
+def commit(store: Store, scope: Scope, prepare: Callable[[], Batch], also: Also | None) -> Any:
+    """Prepare and store; prepare again when something has changed in between."""
+    for _ in range(ATTEMPTS):
+        batch = prepare()
+        try:
+            store.db.write(lambda tx, batch=batch: _apply(store, scope, tx, batch, also))  # type: ignore[misc]
+        except Stale:
+            continue
+        return batch.result
+    raise Conflict("This resource is being changed by others again and again; try again.")
+
+
+def _apply(store: Store, scope: Scope, tx: Tx, batch: Batch, also: Also | None) -> None:
+    if batch.verify is not None:
+        batch.verify(tx)
+    changes = batch.changes
+    _verify_versions(tx, changes)
+    rids = _rids(tx, changes)
+    _store_resources(tx, changes, rids)
+    tx.many(
+        "INSERT INTO version (rid, version, updated, method, codec, dict_id, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            (rid, change.version, change.updated, change.method, *change.packed)
+            for change, rid in zip(changes, rids, strict=True)
+        ],
+    )
+    _store_labels(tx, changes, rids)
+    replace_rows(
+        tx, [(rid, change.old_rows, change.rows) for change, rid in zip(changes, rids, strict=True)]
+    )
+    targets = batch.targets or [f"{change.reference}/_history/{change.version}" for change in changes]
+    store.audit.change(tx, record(scope, targets, (change.attributes.patient for change in changes)))
+    if changes:
+        store.outbox.publish_all(tx, [_told(change) for change in changes], trace=scope.request)
+    if also is not None:
+        also(tx)
+
+
+def _told(change: Change) -> Told:
+    type_ = "ResourceDeleted" if change.method == DELETE else "ResourceUpdated" if change.version > 1 else "ResourceCreated"
+    reference = change.reference
+    return Told(type_, reference, change.attributes.patient or reference, change.version)
+
+
+def _verify_versions(tx: Tx, changes: Sequence[Change]) -> None:
+    """Take each changed row in the order of its rid, and see that its version is the one this was prepared on."""
+    lock = " FOR UPDATE" if tx.dialect == "postgresql" else ""
+    for change in sorted((each for each in changes if each.rid), key=lambda each: each.rid):
+        found = tx.one(f"SELECT version FROM resource WHERE rid = ?{lock}", (change.rid,))
+        if found is None or found[0] != change.version - 1:
+            raise Stale
+
+
+def _rids(tx: Tx, changes: Sequence[Change]) -> list[int]:
+    fresh = sum(1 for change in changes if not change.rid)
+    numbers = iter(_numbers(tx, fresh) if fresh else ())
+    return [change.rid or rid_of(lane_of(change.attributes.patient), next(numbers)) for change in changes]
+
+
+def _numbers(tx: Tx, count: int) -> Sequence[int]:
+    if tx.dialect == "postgresql":
+        sequence = "nextval(pg_get_serial_sequence('rid_counter', 'n'))"
+        return [int(row[0]) for row in tx.all(f"SELECT {sequence} FROM generate_series(1, ?)", (count,))]
+    if tx.run("UPDATE rid_counter SET n = n + ?", (count,)) == 0:
+        tx.run("INSERT INTO rid_counter (n) VALUES (?)", (count,))
+    found = tx.one("SELECT n FROM rid_counter")
+    last = int(found[0]) if found else count
+    return range(last - count + 1, last + 1)
+
+
+def _store_resources(tx: Tx, changes: Sequence[Change], rids: Sequence[int]) -> None:
+    inserted: list[tuple[object, ...]] = []
+    chosen: list[tuple[object, ...]] = []
+    updated: list[tuple[object, ...]] = []
+    for change, rid in zip(changes, rids, strict=True):
+        seen = change.attributes
+        deleted = 1 if change.method == DELETE else 0
+        values = (change.version, change.updated, deleted, change.rows.rank, seen.patient, seen.owner, seen.insurer)
+        if change.rid:
+            updated.append((*values, rid))
+        else:
+            (inserted if change.assigned else chosen).append((rid, TYPE_IDS[change.type], change.id, *values))
+    if inserted:
+        tx.many(_INSERT_RESOURCE, inserted)
+    for row in chosen:
+        # Somebody else may be making a resource under this id right now.
+        if tx.run(f"{_INSERT_RESOURCE} ON CONFLICT (type_id, fhir_id) DO NOTHING", row) == 0:
+            raise Stale
+    if updated:
+        tx.many(
+            "UPDATE resource SET version = ?, updated = ?, deleted = ?, rank = ?, patient = ?, owner = ?, insurer = ? "
+            "WHERE rid = ?",
+            updated,
+        )
+
+
+def _store_labels(tx: Tx, changes: Sequence[Change], rids: Sequence[int]) -> None:
+    """Store the labels of the version, and add the new ones to the resource; no write takes one away."""
+    of_version = [
+        (rid, change.version, LABELS[label])
+        for change, rid in zip(changes, rids, strict=True)
+        for label in change.attributes.labels
+    ]
+    if not of_version:
+        return
+    tx.many("INSERT INTO version_label (rid, version, label) VALUES (?, ?, ?)", of_version)
+    added = [
+        (rid, LABELS[label])
+        for change, rid in zip(changes, rids, strict=True)
+        for label in change.attributes.labels - change.old_labels
+    ]
+    if added:
+        tx.many("INSERT INTO resource_label (rid, label) VALUES (?, ?)", added)

@@ -1,0 +1,53 @@
+"""Stored resources by their business identifiers, through the repository."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chartloop.kernel.access.scope import Scope
+from chartloop.kernel.errors import Invalid
+from fhir_server.repository import Repository, Stored
+from ingest.applying import Found
+from ingest.mapping.change import Key
+
+
+class RepositoryFinder:
+    """Searches under one scope; every search is one audit record, so keys of a type are looked for together."""
+
+    def __init__(self, repository: Repository, scope: Scope) -> None:
+        """Search `repository` as the subject of `scope`."""
+        self._repository = repository
+        self._scope = Scope(scope.subject, "search", scope.request)
+
+    def by_keys(self, type_: str, keys: Sequence[Key]) -> dict[str, Found]:
+        """What is stored under some keys of one type, by the keys' `reference`."""
+        names = {(key.system, key.value): key.reference for key in keys}
+        query = f"identifier={','.join(key.token for key in keys)}&_count={min(2 * len(keys), 1000)}"
+        found: dict[str, Found] = {}
+        for stored in self._repository.all(self._scope, type_, query):
+            for name in _identifiers(stored) & names.keys():
+                if names[name] in found:
+                    raise _several(type_)
+                found[names[name]] = _found(stored)
+        return found
+
+    def by_query(self, type_: str, query: str) -> Found | None:
+        """The one match of a search, or none."""
+        entries = self._repository.search(self._scope, type_, f"{query}&_count=2").entries
+        if len(entries) > 1:
+            raise _several(type_)
+        return _found(entries[0]) if entries else None
+
+
+def _found(stored: Stored) -> Found:
+    return Found(f"{stored.type}/{stored.id}", stored.version, stored.body, partial=stored.redacted)
+
+
+def _identifiers(stored: Stored) -> set[tuple[str, str]]:
+    resource = stored.json()
+    given = [*resource.get("identifier", []), *([resource["masterIdentifier"]] if "masterIdentifier" in resource else [])]
+    return {(item.get("system", ""), item.get("value", "")) for item in given}
+
+
+def _several(type_: str) -> Invalid:
+    return Invalid("An identifier that should be unique has several matches.", code="multiple-matches", expression=type_)

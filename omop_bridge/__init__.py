@@ -1,0 +1,1 @@
+"""FHIR to OMOP CDM 5.4."""

@@ -1,0 +1,1 @@
+"""Models that suggest codes and risks; pure, they read no store."""

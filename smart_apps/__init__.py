@@ -1,0 +1,1 @@
+"""SMART authorization server and SMART apps."""

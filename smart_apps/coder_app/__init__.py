@@ -1,0 +1,1 @@
+"""The coder's review app: a SMART app like anybody's."""

@@ -1,0 +1,1 @@
+"""The demo EHR: the pages from which people launch apps."""

@@ -1,0 +1,91 @@
+"""What a person in the EHR may read: the repository under their own scope, and nothing beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from chartloop.kernel.access.rows import RowAttributes
+from chartloop.kernel.access.scope import Scope
+from chartloop.kernel.errors import Forbidden, Gone, NotFound
+from claims.trace import Step, trace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chartloop.kernel.access.engine import Access
+    from chartloop.kernel.access.subject import Subject
+    from chartloop.kernel.db import Database
+    from fhir_server.repository import Repository
+
+Resource = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One page of a search."""
+
+    resources: tuple[Resource, ...]
+    included: dict[str, Resource]
+    next: str = ""
+
+
+NOTHING = Found((), {})
+
+
+class Chart:
+    """The chart as one person may see it."""
+
+    def __init__(self, repository: Repository, database: Database, access: Access, subject: Subject, request: str) -> None:
+        self._repository = repository
+        self._database = database
+        self._access = access
+        self._subject = subject
+        self._request = request
+
+    def may(self, action: str, *types: str) -> bool:
+        """Tell whether the policies could permit an action on some row of every one of these types."""
+        return all(self._access.permits(self._scope(action), type_) for type_ in types)
+
+    def may_take(self, type_: str) -> bool:
+        """Tell whether this person could take up a resource of this type that is nobody's yet and carries no label."""
+        row = RowAttributes(type=type_, labels=frozenset(), patient="", owner="", insurer="")
+        return self._access.decides(self._scope("update"), row)
+
+    def read(self, reference: str) -> Resource | None:
+        """Read a resource; None when for this person there is none."""
+        type_, _, id_ = reference.partition("/")
+        if not id_:
+            return None
+        try:
+            found: Resource = self._repository.read(self._scope("read"), type_, id_).json()
+        except (NotFound, Gone, Forbidden):
+            return None
+        return found
+
+    def search(self, type_: str, query: str) -> Found:
+        """Search; a type that is closed to this person has no resources."""
+        try:
+            page = self._repository.search(self._scope("search"), type_, query)
+        except Forbidden:
+            return NOTHING
+        return Found(
+            resources=tuple(stored.json() for stored in page.entries),
+            included={f"{stored.type}/{stored.id}": stored.json() for stored in page.included},
+            next=page.next or "",
+        )
+
+    def way(self, claim: str) -> list[Step] | None:
+        """Trace a claim from its note to its payment; None for somebody to whom a part of the way is closed."""
+        try:
+            return trace(self._repository, self._scope("read"), self._database, claim)
+        except (Forbidden, NotFound):
+            return None
+
+    def names(self, references: Sequence[str]) -> dict[str, Resource]:
+        """Read several resources once each; those that are not visible are absent."""
+        read = {reference: self.read(reference) for reference in dict.fromkeys(references) if reference}
+        return {reference: resource for reference, resource in read.items() if resource is not None}
+
+    def _scope(self, action: str) -> Scope:
+        return Scope(self._subject, action, self._request)

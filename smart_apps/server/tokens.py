@@ -1,0 +1,28 @@
+"""Access tokens of apps: whoever authorised, narrowed by what was granted to the app."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from smart_apps.server.scopes import resource_scopes
+
+if TYPE_CHECKING:
+    from chartloop.kernel.access.subject import Subject
+    from smart_apps.server.codes import AuthorizationCode
+
+
+def token_subject(code: AuthorizationCode) -> Subject:
+    """Give the subject of the app's token: the same person and role, with less, never more.
+
+    A patient stays bound to their own record, whatever the launch context says.
+    """
+    subject = code.subject
+    opened = f"Patient/{code.context.patient}" if code.context.patient else ""
+    return replace(
+        subject,
+        scopes=resource_scopes(code.scope),
+        patient=subject.patient or opened,
+        session=code.session,
+        client=code.client_id,
+    )

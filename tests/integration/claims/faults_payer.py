@@ -1,0 +1,69 @@
+"""A payer that can be told to misbehave on the wire: it counts what it really received."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class WirePayer(ThreadingHTTPServer):
+    """Modes: take, hang (takes, never answers), slam (takes, closes), refuse (400), outage (503), error (500), drip."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        self.mode = "take"
+        self.received = []
+        self.keys = []
+        self.items = []
+        self.arrived = threading.Event()
+        self.stopping = threading.Event()
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self.server_address[1]}/payers/P1"
+        threading.Thread(target=lambda: self.serve_forever(poll_interval=0.05), daemon=True).start()
+
+    def stop(self):
+        self.stopping.set()
+        self.shutdown()
+        self.server_close()
+
+    def handle_error(self, request, client_address):
+        """Clients of these tests go away on purpose."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        mode = self.server.mode
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if mode in ("refuse", "outage"):
+            return self.answer(400 if mode == "refuse" else 503, {})
+        self.server.received.append(body)
+        self.server.keys.append(self.headers["Idempotency-Key"])
+        self.server.arrived.set()
+        if mode == "hang":
+            self.server.stopping.wait(30)
+        if mode == "slam":
+            self.close_connection = True
+            return None
+        if mode == "drip":
+            self.wfile.write(b"HTTP/1.1 202 Accepted\r\n")
+            while not self.server.stopping.wait(0.2):
+                self.wfile.write(b"X-Drip: 1\r\n")
+        return self.answer(500 if mode == "error" else 202, {"sha256": "x"})
+
+    def do_GET(self):
+        if self.server.mode == "hang":
+            self.server.stopping.wait(30)
+        after = int(self.path.partition("after=")[2].partition("&")[0] or 0)
+        return self.answer(200, {"items": [i for i in self.server.items if i["n"] > after][:100]})
+
+    def answer(self, status, body):
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *args):
+        """Stay silent."""

@@ -1,0 +1,1 @@
+"""The coding workflow on a real store, on both databases."""

@@ -1,0 +1,1 @@
+"""Access, for any subject and any row."""

@@ -1,0 +1,1 @@
+"""Tests of the R4 definitions, validation, indexing and references."""

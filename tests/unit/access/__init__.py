@@ -1,0 +1,1 @@
+"""Access: subjects, scopes, policies, labels, redaction, tokens."""

@@ -1,0 +1,1 @@
+"""Unit tests of the coder model and of the coding workflow."""

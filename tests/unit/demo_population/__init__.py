@@ -1,0 +1,1 @@
+"""The population and the messages of the demo."""

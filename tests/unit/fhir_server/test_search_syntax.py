@@ -1,0 +1,121 @@
+"""Search strings to syntax, values to ranges: pure, literal in, literal out."""
+
+from __future__ import annotations
+
+import pytest
+
+from chartloop.kernel.errors import Invalid
+from fhir_server import search_values
+from fhir_server.search_params import for_type
+from fhir_server.search_query import parse
+from fhir_server.search_values import Amount, DateRange, ReferenceTo, Token
+
+BASE = "https://chartloop.example/fhir"
+
+
+@pytest.mark.conformance("FHIR R4: search", "escapes in values: backslash before comma, bar, dollar and backslash")
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("final", Token(None, "final")),
+        ("|final", Token("", "final")),
+        ("http://loinc.org|1-8", Token("http://loinc.org", "1-8")),
+        (r"a\|b", Token(None, "a|b")),
+        (r"a\,b\$c\\", Token(None, "a,b$c\\")),
+        ("http://loinc.org|", None),
+        ("a|b|c", None),
+        ("", None),
+        ("|", None),
+    ],
+)
+def test_a_token_is_read(text: str, value: Token | None) -> None:
+    assert search_values.token(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("Patient/1", ReferenceTo("Patient", "1", "")),
+        ("1", ReferenceTo("", "1", "")),
+        (f"{BASE}/Patient/1", ReferenceTo("Patient", "1", "")),
+        ("Patient/1/_history/2", ReferenceTo("Patient", "1", "")),
+        ("https://elsewhere.example/fhir/Patient/1", ReferenceTo("", "", "https://elsewhere.example/fhir/Patient/1")),
+        ("urn:uuid:1", ReferenceTo("", "", "urn:uuid:1")),
+        ("../Patient", None),
+    ],
+)
+def test_a_reference_is_read(text: str, value: ReferenceTo | None) -> None:
+    assert search_values.reference(text, BASE) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("70", Amount("eq", 69.5, 70.5, 70.0, None, None)),
+        ("gt72.50", Amount("gt", 72.495, 72.505, 72.5, None, None)),
+        ("5.4|http://unitsofmeasure.org|mg", Amount("eq", 5.35, 5.45, 5.4, "http://unitsofmeasure.org", "mg")),
+        ("5.4||mg", Amount("eq", 5.35, 5.45, 5.4, None, "mg")),
+        ("1e2", Amount("eq", 50.0, 150.0, 100.0, None, None)),
+        ("NaN", None),
+        ("5|mg", None),
+        ("٣", None),
+        ("1e400", None),
+        ("1e999999999", None),
+    ],
+)
+def test_an_amount_is_read_with_the_bounds_its_precision_implies(text: str, value: Amount | None) -> None:
+    assert search_values.amount(text) == value
+
+
+def test_a_date_is_a_half_open_range_as_wide_as_its_precision() -> None:
+    assert search_values.date("ge1970") == DateRange("ge", 0, 365 * 86_400_000_000)
+    assert search_values.date("1970-01-01T00:00:01Z") == DateRange("eq", 1_000_000, 2_000_000)
+    assert search_values.date("ap2020") is None
+    assert search_values.date("2020-13") is None
+
+
+@pytest.mark.conformance("FHIR R4: search", "what is not built is refused by name: parameters, modifiers, chains, includes, totals")
+@pytest.mark.conformance("What must be real underneath", "FHIR: search parameters that are not built answer 400")
+@pytest.mark.conformance("Attacks", "94: more than 1,000 values of one parameter are refused")
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("colour=red", "Parameter 'colour' is not supported for Observation."),
+        ("_security=PSY", "Parameter '_security' is not supported for Observation."),
+        ("patient.name=x", "Chained parameters are not supported for Observation."),
+        ("_has:Provenance:target:agent=x", "Chained parameters are not supported for Observation."),
+        ("code:in=x", "Modifier :in is not supported for code."),
+        ("code:text=x", "Modifier :text is not supported for code."),
+        ("subject:Colour=1", "Modifier :Colour is not supported for subject."),
+        ("subject:Practitioner=Patient/1", "Modifier :Practitioner is not supported for subject."),
+        ("code=a,|", "Value 2 of code is not a valid token."),
+        ("date:missing=perhaps", "date:missing takes true or false."),
+        ("_id:missing=true", "_id is never missing."),
+        ("_count=many", "_count is a whole number."),
+        ("_sort=code", "Sorting Observation by 'code' is not supported."),
+        ("_total=estimate", "_total takes none or accurate."),
+        ("_include=Patient:link", "_include starts at Observation."),
+        ("_include=*", "_include takes Source:parameter or Source:parameter:Target."),
+        ("_revinclude=Claim:encounter:Encounter", "_revinclude ends at Observation."),
+        ("code=" + ",".join("x" * 1001), "A parameter has at most 1000 values."),
+    ],
+)
+def test_what_is_not_built_is_refused_by_name(query: str, text: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        parse("Observation", query, for_type)
+    assert [issue.text for issue in caught.value.issues] == [text]
+
+
+@pytest.mark.conformance("FHIR R4: search", "every fault of a query is named at once")
+def test_every_fault_of_a_query_is_named_at_once() -> None:
+    with pytest.raises(Invalid) as caught:
+        parse("Observation", "colour=red&date=soon&_count=x", for_type)
+    assert [issue.expression for issue in caught.value.issues] == ["http.colour", "http.date", "http._count"]
+
+
+@pytest.mark.conformance("FHIR R4: search", "_count is capped at 1,000")
+@pytest.mark.conformance("Attacks", "94: a huge _count is capped")
+def test_results_are_capped_and_the_rest_of_the_query_is_kept() -> None:
+    query = parse("Observation", "code=a%2Cb&_count=99999&_sort=-date,_id&_cursor=abc&_format=json", for_type)
+    assert (query.count, query.cursor, [key.descending for key in query.sort]) == (1000, "abc", [True, False])
+    assert query.pairs == [("code", "a,b"), ("_count", "99999"), ("_sort", "-date,_id")]

@@ -1,0 +1,104 @@
+"""The database keeps what it acknowledged and nothing else, on SQLite and on PostgreSQL."""
+
+import threading
+
+import pytest
+import sqlalchemy as sa
+
+from chartloop.kernel.db import METADATA, Database, Tx
+from chartloop.kernel.errors import Conflict
+
+sa.Table("test_note", METADATA, sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False), sa.Column("body", sa.LargeBinary))
+
+
+def _insert(tx: Tx, number: int, body: bytes = b"") -> None:
+    tx.run("INSERT INTO test_note (id, body) VALUES (?, ?)", (number, body))
+
+
+def test_what_was_written_is_read_back_byte_for_byte(database: Database) -> None:
+    database.write(lambda tx: _insert(tx, 1 << 60, b"\x00 50 % of ? '\xff"))
+    with database.read() as session:
+        assert session.one("SELECT id, body FROM test_note WHERE id = ?", (1 << 60,)) == (1 << 60, b"\x00 50 % of ? '\xff")
+        assert session.one("SELECT '?', '%' FROM test_note WHERE id > ?", (0,)) == ("?", "%")
+
+
+def test_a_write_returns_what_its_work_returns(database: Database) -> None:
+    assert database.write(lambda tx: tx.one("SELECT 40 + 2")) == (42,)
+
+
+@pytest.mark.conformance("What must be real underneath", "write queue: an exception takes back the work of its caller alone")
+def test_an_exception_takes_back_the_work_and_reaches_the_caller(database: Database) -> None:
+    def fail(tx: Tx) -> None:
+        _insert(tx, 1)
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        database.write(fail)
+    with database.read() as session:
+        assert session.all("SELECT id FROM test_note") == []
+
+
+def test_a_double_key_is_a_conflict_that_names_no_value(database: Database) -> None:
+    database.write(lambda tx: _insert(tx, 77_123))
+    with pytest.raises(Conflict) as caught:
+        database.write(lambda tx: _insert(tx, 77_123))
+    assert "77" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.conformance("What must be real underneath", "write queue: an exception takes back the work of its caller alone")
+def test_many_threads_write_and_one_failure_is_one_callers_own(database: Database) -> None:
+    outcomes: dict[int, object] = {}
+
+    def write(number: int) -> None:
+        try:
+            outcomes[number] = database.write(lambda tx: _insert(tx, number % 40))
+        except Conflict as error:
+            outcomes[number] = error
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(48)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with database.read() as session:
+        assert session.one("SELECT count(*) FROM test_note") == (40,)
+    assert sum(isinstance(outcome, Conflict) for outcome in outcomes.values()) == 8
+
+
+def test_an_action_runs_after_the_commit_and_only_then(database: Database) -> None:
+    seen: list[object] = []
+
+    def work(tx: Tx) -> None:
+        _insert(tx, 1)
+        tx.after_commit(lambda: seen.append("done"))
+
+    def fail(tx: Tx) -> None:
+        tx.after_commit(lambda: seen.append("never"))
+        raise KeyError
+
+    database.write(work)
+    with pytest.raises(KeyError):
+        database.write(fail)
+    assert seen == ["done"]
+
+
+def test_a_write_inside_a_write_is_refused_instead_of_waiting_for_ever(database: Database) -> None:
+    with pytest.raises(RuntimeError, match="pass the tx on"):
+        database.write(lambda _tx: database.write(lambda tx: _insert(tx, 1)))
+
+
+@pytest.mark.conformance("What must be real underneath", "a read snapshot does not see what is committed meanwhile, on both databases")
+def test_a_snapshot_does_not_see_what_is_committed_meanwhile(database: Database) -> None:
+    with database.read(snapshot=True) as session:
+        assert session.one("SELECT count(*) FROM test_note") == (0,)
+        database.write(lambda tx: _insert(tx, 1))
+        assert session.one("SELECT count(*) FROM test_note") == (0,)
+    with database.read() as session:
+        assert session.one("SELECT count(*) FROM test_note") == (1,)
+
+
+def test_rows_are_streamed_in_their_order(database: Database) -> None:
+    database.write(lambda tx: tx.many("INSERT INTO test_note (id) VALUES (?)", [(n,) for n in range(1200)]))
+    with database.read() as session:
+        assert [row[0] for row in session.each("SELECT id FROM test_note ORDER BY id")] == list(range(1200))
