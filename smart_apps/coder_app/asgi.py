@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from html import escape
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -123,6 +124,8 @@ def _sorry(text: str) -> HTMLResponse:
 
 def application(settings: AppSettings) -> Any:
     """Build the app for an ASGI server."""
+    # Everything the page imports, before anybody comes: script threads that import the same modules at once fail now and then.
+    import_module("smart_apps.coder_app.page")
     http = httpx.Client(timeout=settings.timeout_s, follow_redirects=False)
     launcher = Launcher(settings, store(), http)
     return st.App(
@@ -141,9 +144,11 @@ def run(settings: AppSettings) -> None:
             "server.port": address.port or 8501,
             "server.headless": True,
             "server.fileWatcherType": "none",
+            "runner.magicEnabled": False,
             "browser.gatherUsageStats": False,
             "client.toolbarMode": "minimal",
             "client.showErrorDetails": "none",
+            "client.showErrorLinks": False,
             "theme.base": "light",
             "theme.primaryColor": "#0b6e6e",
             "theme.textColor": "#1b2733",
