@@ -1,0 +1,58 @@
+"""Systolic and diastolic pressure of one moment become one blood pressure panel.
+
+Spec: https://hl7.org/fhir/R4/bp.html
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from ingest.mapping.datatypes import compact
+from ingest.mapping.observation import Draft
+from ingest.mapping.result_state import FINAL, less_finished
+from ingest.mapping.systems import LOINC
+
+SYSTOLIC = "8480-6"
+DIASTOLIC = "8462-4"
+PANEL = "85354-9"
+_CODE = {"coding": [{"system": LOINC, "code": PANEL, "display": "Blood pressure panel with all children optional"}]}
+_OF_COMPONENT = ("code", "valueQuantity", "valueString", "valueRange", "valueRatio", "dataAbsentReason", "interpretation", "referenceRange")
+_LISTS = ("performer", "note")
+
+
+def with_blood_pressure(drafts: list[Draft]) -> list[Draft]:
+    """The observations of one order, those of one blood pressure paired by sub-id and time; a half without its other half stays single."""
+    halves: dict[tuple[str, str], tuple[list[Draft], list[Draft]]] = defaultdict(lambda: ([], []))
+    for draft in drafts:
+        if draft.loinc in (SYSTOLIC, DIASTOLIC):
+            halves[draft.sub_id, draft.time][draft.loinc == DIASTOLIC].append(draft)
+    panels: dict[int, Draft] = {}
+    gone: set[int] = set()
+    for place, (systolic, diastolic) in halves.items():
+        for upper, lower in zip(systolic, diastolic, strict=False):
+            panels[id(upper)] = _panel(upper, lower)
+            gone.add(id(lower))
+            gone |= {id(draft) for draft in drafts if draft.loinc == PANEL and (draft.sub_id, draft.time) == place and "dataAbsentReason" in draft.body}
+    return [panels.get(id(draft), draft) for draft in drafts if id(draft) not in gone]
+
+
+def _panel(systolic: Draft, diastolic: Draft) -> Draft:
+    """One observation; of two parts in different states the panel has that of the part which has come less far."""
+    parts = [part for part in (systolic, diastolic) if not part.withdrawn] or [systolic, diastolic]
+    body = {name: value for name, value in parts[0].body.items() if name not in _OF_COMPONENT and name != "component"}
+    for name in _LISTS:
+        values: list[Any] = []
+        for part in parts:
+            values += [value for value in part.body.get(name, []) if value not in values]
+        body[name] = values
+    body |= {"code": _CODE, "component": [_component(part) for part in parts]}
+    status = parts[0].status if len(parts) == 1 else less_finished(systolic.status, diastolic.status)
+    if len(parts) == 1 and status == FINAL:
+        status = "corrected"  # the other half was withdrawn: the panel is not what it was
+    content = any(part.content for part in parts)
+    return Draft(systolic.segment, PANEL, PANEL, systolic.sub_id, systolic.category, status, compact(body), content, all(part.withdrawn for part in parts))
+
+
+def _component(part: Draft) -> dict[str, Any]:
+    return {name: part.body[name] for name in _OF_COMPONENT if name in part.body}
