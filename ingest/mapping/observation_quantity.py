@@ -56,7 +56,7 @@ def quantity(value: Decimal, unit: dict[str, Any], comparator: str = "") -> dict
 
 
 def numeric_value(text: str, unit: dict[str, Any]) -> dict[str, Any]:
-    """A number as valueQuantity, or of a number behind a comparator; empty if the text is neither."""
+    """A number, alone or behind a comparator, as valueQuantity; empty if the text is neither."""
     value, comparator = decimal_of(text), ""
     compared = _COMPARED.fullmatch(text.strip())
     if value is None and compared:

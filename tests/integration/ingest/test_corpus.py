@@ -9,18 +9,9 @@ from chartloop.demo.mllp_client import MllpClient
 from ingest.hl7v2.parser import parse
 
 KINDS = (
-    "Patient",
-    "Encounter",
-    "Condition",
-    "Coverage",
-    "ChargeItem",
-    "DocumentReference",
-    "Organization",
-    "Practitioner",
-    "RelatedPerson",
-    "Observation",
-    "DiagnosticReport",
-)
+    "Patient", "Encounter", "Condition", "Coverage", "ChargeItem", "DocumentReference", "Organization", "Practitioner", "RelatedPerson",
+    "Observation", "DiagnosticReport",
+)  # fmt: skip
 
 
 def messages(corpus):
