@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import msgspec
 
 from ingest.hl7v2.problem import Problem
 from ingest.mapping.change import ENSURE, TOUCH, Change, Key
-from ingest.mapping.result_state import Statement
+from ingest.mapping.observation_panel import into_panel
+from ingest.mapping.result_state import FINAL, Statement, is_finished, less_finished, rank_event
 from ingest.merging import Resource, merge, with_source
 from ingest.superseding import Standing, remembered_names, replaced, standing
 
@@ -99,6 +100,8 @@ class BundleWriter:
         for change in self._changes.values():
             if change.policy != ENSURE:
                 wanted.setdefault(change.key.type, []).append(change.key)
+            if change.part_of is not None:
+                wanted[change.part_of.type].append(change.part_of)
         return {reference: found for type_, keys in wanted.items() for reference, found in self._finder.by_keys(type_, keys).items()}
 
     def _plan(self, change: Change) -> None:
@@ -110,6 +113,9 @@ class BundleWriter:
                 self._resolved[change.key.reference] = known
             return
         found = self._search(change)
+        panel = self._found.get(change.part_of.reference) if change.part_of is not None else None
+        if found is None and panel is not None and not panel.partial:
+            change, found = self._as_part(change, panel), panel
         if found is not None:
             self._resolved[change.key.reference] = found.reference
         if change.statement is not None:
@@ -118,6 +124,24 @@ class BundleWriter:
             self._update(change, found)
         elif change.policy != TOUCH:
             self._create(change)
+
+    def _as_part(self, half: Change, found: Found) -> Change:
+        """The change that a half which came alone makes of its stored panel; what refers to the half refers to the panel."""
+        key, statement = cast("Key", half.part_of), cast("Statement", half.statement)
+        self._resolved[half.key.reference] = found.reference
+        del self._standings[half.key.reference]
+        panel = _decoder.decode(found.body)
+        newer = self._event > rank_event(self._latest.get(change_name(key), 0))
+        whole = into_panel(panel, self._linked(half.resource, self._resolve), withdrawn=statement.wipes)
+        if statement.wipes and whole["component"]:
+            statement = statement._replace(status="corrected" if newer else FINAL, content=True, wipes=False)
+        if not is_finished(panel["status"]):
+            statement = statement._replace(status=less_finished(panel["status"], statement.status))
+        resource = {**whole, "status": statement.status, "meta": half.resource["meta"]}
+        del resource["id"]
+        change = replace(half, key=key, resource=resource, statement=statement)
+        self._standings[key.reference] = self._stand(change, statement)
+        return change
 
     def _plan_result(self, change: Change, statement: Statement, stands: Standing, found: Found | None) -> None:
         if stands.refused:
@@ -216,6 +240,8 @@ def remembered(changes: Iterable[Change]) -> list[str]:
     names: list[str] = []
     for change in changes:
         name = change_name(change.key)
+        if change.part_of is not None:
+            names += remembered_names(change_name(change.part_of))
         names += remembered_names(name) if change.statement is not None else [name] if change.guard else []
     return names
 

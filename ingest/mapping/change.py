@@ -64,6 +64,7 @@ class Change:
         clears: Elements that the sender deletes with the HL7 null; `telecom.home` means those of that use.
         other_query: A second search, tried if the key finds nothing; `{Patient}` stands for the patient's stored reference.
         guard: What an older message may still do to a newer resource: "skip" nothing, "fill" elements that are absent, "" no guard.
+        part_of: Of a half that came alone, the result which it is a component of, if that is stored.
         statement: Of a result, what the message says about its state; then this decides what holds, not the guard.
     """
 
@@ -74,6 +75,7 @@ class Change:
     clears: tuple[str, ...] = ()
     other_query: str = ""
     guard: str = ""
+    part_of: Key | None = None
     statement: Statement | None = None
 
 

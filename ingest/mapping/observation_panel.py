@@ -15,6 +15,7 @@ from ingest.mapping.systems import LOINC
 
 SYSTOLIC = "8480-6"
 DIASTOLIC = "8462-4"
+HALVES = frozenset({SYSTOLIC, DIASTOLIC})
 PANEL = "85354-9"
 _CODE = {"coding": [{"system": LOINC, "code": PANEL, "display": "Blood pressure panel with all children optional"}]}
 _OF_COMPONENT = ("code", "valueQuantity", "valueString", "valueRange", "valueRatio", "dataAbsentReason", "interpretation", "referenceRange")
@@ -25,7 +26,7 @@ def with_blood_pressure(drafts: list[Draft]) -> list[Draft]:
     """The observations of one order, those of one blood pressure paired by sub-id and time; a half without its other half stays single."""
     halves: dict[tuple[str, str], tuple[list[Draft], list[Draft]]] = defaultdict(lambda: ([], []))
     for draft in drafts:
-        if draft.loinc in (SYSTOLIC, DIASTOLIC):
+        if draft.loinc in HALVES:
             halves[draft.sub_id, draft.time][draft.loinc == DIASTOLIC].append(draft)
     panels: dict[int, Draft] = {}
     gone: set[int] = set()
@@ -55,4 +56,21 @@ def _panel(systolic: Draft, diastolic: Draft) -> Draft:
 
 
 def _component(part: Draft) -> dict[str, Any]:
-    return {name: part.body[name] for name in _OF_COMPONENT if name in part.body}
+    return _of_component(part.body)
+
+
+def _of_component(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: body[name] for name in _OF_COMPONENT if name in body}
+
+
+def into_panel(panel: dict[str, Any], half: dict[str, Any], *, withdrawn: bool) -> dict[str, Any]:
+    """The panel with a half that was sent again alone, in the place where it was; a withdrawn half leaves the panel."""
+    code = _loinc(half)
+    component = [] if withdrawn else [_of_component(half)]
+    stored: list[dict[str, Any]] = panel.get("component", [])
+    place = next((number for number, each in enumerate(stored) if _loinc(each) == code), len(stored))
+    return {**panel, "component": [*stored[:place], *component, *stored[place + 1 :]]}
+
+
+def _loinc(coded: dict[str, Any]) -> str:
+    return next((str(coding["code"]) for coding in coded.get("code", {}).get("coding", []) if coding.get("system") == LOINC), "")

@@ -15,7 +15,7 @@ from ingest.mapping.datatypes import problem
 from ingest.mapping.encounter import pv1_to_encounter
 from ingest.mapping.observation import Draft, instance_identifier, obx_to_draft
 from ingest.mapping.observation_category import VITAL_SIGNS
-from ingest.mapping.observation_panel import with_blood_pressure
+from ingest.mapping.observation_panel import HALVES, PANEL, with_blood_pressure
 from ingest.mapping.order import Order, PatientResults, patients_of
 from ingest.mapping.patient import pid_to_patient
 from ingest.mapping.report import obr_to_diagnostic_report
@@ -56,7 +56,8 @@ def _observations(context: MappingContext, order: Order, identity: OrderIdentity
     drafts = with_blood_pressure(drafts)
     listed = []
     for draft, key in zip(drafts, _keys(context, drafts, identity), strict=True):
-        _add(context, draft, key, subject)
+        panel = identity.observation(PANEL, draft.sub_id, draft.time) if draft.loinc in HALVES else None
+        _add(context, draft, key, subject, panel)
         if draft.content:
             listed.append(key)
     return listed
@@ -81,10 +82,10 @@ def _keys(context: MappingContext, drafts: list[Draft], identity: OrderIdentity)
     return keys
 
 
-def _add(context: MappingContext, draft: Draft, key: Key, subject: dict[str, Any]) -> None:
+def _add(context: MappingContext, draft: Draft, key: Key, subject: dict[str, Any], panel: Key | None) -> None:
     if not draft.time and draft.content:
         context.problems.append(problem(draft.segment, 14, "neither OBX-14 nor OBR-7 says when this was observed", REQUIRED_FIELD))
     identifiers = [key.identifier, *instance_identifier(draft.segment)]
     resource = {"resourceType": "Observation", "identifier": identifiers, "status": draft.status, **draft.body, **subject}
     statement = Statement(draft.status, draft.content, "OBX", draft.segment.occurrence, 11, wipes=draft.withdrawn)
-    context.add(Change(key, resource, statement=statement))
+    context.add(Change(key, resource, part_of=panel, statement=statement))

@@ -67,6 +67,11 @@ def less_finished(status: str, other: str) -> str:
     return min(status, other, key=_CODES.__getitem__)
 
 
+def is_finished(status: str) -> bool:
+    """Whether a result in this state is no longer expected to change."""
+    return status in _FINISHED
+
+
 def is_correction(status: str) -> bool:
     """Whether a final result was changed."""
     return status in _CORRECTIONS

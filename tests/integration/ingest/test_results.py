@@ -172,3 +172,25 @@ def test_two_patients_with_the_same_order_number_keep_their_own_results(deliver,
     assert deliver(oru(obr(), obx(value="5"), control_id="R3", time=at(12), pid=other, visit=False)) == {}
     assert len({each["subject"]["reference"] for each in look("Observation")}) == 2
     assert LIPIDS.startswith(look("DiagnosticReport")[0]["code"]["coding"][0]["code"])
+
+
+@pytest.mark.conformance("HL7 v2", "A half of a blood pressure that is corrected alone corrects the stored panel")
+def test_a_half_of_a_blood_pressure_that_comes_alone_changes_its_stored_panel(deliver, look):
+    def pressures(control_id, hour, *halves):
+        return oru(obr(), *(obx(code, value, unit="mmHg", status=status) for code, value, status in halves), control_id=control_id, time=at(hour))
+
+    def stored():
+        (panel,) = look("Observation")
+        (report,) = look("DiagnosticReport")
+        assert report["result"] == [{"reference": f"Observation/{panel['id']}"}]
+        return panel["status"], [part["valueQuantity"]["value"] for part in panel["component"]]
+
+    assert deliver(pressures("A", 9, (SYSTOLIC, "185", "F"), (DIASTOLIC, "91", "F"))) == {}
+    story = []
+    for message in (
+        pressures("B", 10, (SYSTOLIC, "158", "C")), pressures("C", 8, (SYSTOLIC, "111", "F")), pressures("D", 11, (DIASTOLIC, "1", "P")),
+        pressures("E", 8, (DIASTOLIC, "91", "D")), pressures("F", 12, (DIASTOLIC, "91", "D")), pressures("G", 13, (SYSTOLIC, "", "W")),
+    ):  # fmt: skip
+        assert deliver(message) == {}
+        story.append(stored())
+    assert story == [("corrected", [158, 91])] * 4 + [("corrected", [158]), ("entered-in-error", [158])]
