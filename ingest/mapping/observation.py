@@ -10,6 +10,7 @@ from typing import Any
 
 from ingest.hl7v2.message import Segment
 from ingest.hl7v2.problem import REQUIRED_FIELD, TABLE_VALUE
+from ingest.hl7v2.timestamps import dtm_to_us
 from ingest.mapping import tables
 from ingest.mapping.context import MappingContext
 from ingest.mapping.datatypes import clean, compact, problem
@@ -99,7 +100,8 @@ def effective(context: MappingContext, obx: Segment | None, request: Segment | N
     if request is None:
         return {}
     start, end = context.datetime(request, 7), context.datetime(request, 8)
-    if start and end and start != end:
+    first, last = (dtm_to_us(request.value(number), context.zone) or 0 for number in (7, 8))
+    if start and end and first < last:
         return {"effectivePeriod": {"start": start, "end": end}}
     return {"effectiveDateTime": start or end} if start or end else {}
 
@@ -117,6 +119,8 @@ def notes(context: MappingContext, segments: list[Segment]) -> list[dict[str, An
 
 def instance_identifier(segment: Segment) -> list[dict[str, Any]]:
     """OBX-21."""
+    if not segment.field(21):
+        return []
     own = segment.first(21)
     number = clean(own.value(1))
     return [{"system": identifier_system("observation-instance", clean(own.value(2)), clean(own.value(3))), "value": number}] if number else []
@@ -139,7 +143,7 @@ def _values(context: MappingContext, result: Result, sent: str) -> dict[str, Any
     segment = result.obx
     values = observation_value(context, segment, result.continued)
     extensions = _extensions(context, segment)
-    found: dict[str, Any] = {"referenceRange": reference_ranges(segment, unit_of(segment, []))}
+    found: dict[str, Any] = {"referenceRange": reference_ranges(segment, unit_of(segment, [])) if segment.field(7) else []}
     for value in values:
         extensions += value.pop("extension", [])
     values = [value for value in values if value]
@@ -187,6 +191,8 @@ def _interpretation(context: MappingContext, segment: Segment) -> list[dict[str,
 def _people(context: MappingContext, segment: Segment) -> dict[str, Any]:
     """OBX-16 who observed, OBX-15 and OBX-23 which laboratory."""
     people = [xcn_to_reference(context, person) for person in segment.repetitions(16) if person]
+    if not segment.field(15) and not segment.field(23):
+        return {"performer": [person for person in people if person]}
     performing, producer = segment.first(23), segment.first(15)
     name, number = clean(performing.value(1)), clean(performing.value(10)) or clean(performing.value(3))
     laboratory = _organization(identifier_system("organization", clean(performing.value(6)), clean(performing.value(6, 2))), number, name)
@@ -204,6 +210,8 @@ def _organization(system: str, number: str, name: str) -> dict[str, Any]:
 
 def _device(segment: Segment) -> dict[str, Any]:
     """OBX-18 as a logical reference."""
+    if not segment.field(18):
+        return {}
     equipment = segment.first(18)
     number = clean(equipment.value(1))
     if not number:

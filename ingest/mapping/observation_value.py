@@ -13,7 +13,7 @@ from typing import Any
 
 from ingest.hl7v2.message import Repetition, Segment
 from ingest.hl7v2.problem import DATA_TYPE, REQUIRED_FIELD, TABLE_VALUE
-from ingest.hl7v2.timestamps import dtm_to_datetime
+from ingest.hl7v2.timestamps import dtm_to_datetime, dtm_to_us
 from ingest.mapping.context import MappingContext
 from ingest.mapping.datatypes import clean, compact, cwe_to_codeable_concept, problem
 from ingest.mapping.observation_quantity import numeric_value, range_value, structured_value, unit_of
@@ -62,6 +62,8 @@ def plain_text(context: MappingContext, segment: Segment) -> str:
 
 def as_codeable_concept(field: Repetition, system: str = "") -> dict[str, Any]:
     """CWE as it is; what FHIR would not take as a code becomes text."""
+    if not field.raw:
+        return {}
     concept = cwe_to_codeable_concept(field, system)
     codings = concept.get("coding", [])
     good = [coding for coding in codings if _CODE.fullmatch(coding["code"])]
@@ -128,6 +130,9 @@ def _time(field: Repetition, _unit: Value, _zone: str) -> Value:
 
 
 def _period(field: Repetition, _unit: Value, zone: str) -> Value:
+    first, last = (dtm_to_us(field.value(number), zone) for number in (1, 2))
+    if first is not None and last is not None and last < first:
+        return {}
     period = compact({"start": dtm_to_datetime(field.value(1), zone), "end": dtm_to_datetime(field.value(2), zone)})
     return {"valuePeriod": period} if period else {}
 

@@ -194,3 +194,20 @@ def test_a_half_of_a_blood_pressure_that_comes_alone_changes_its_stored_panel(de
         assert deliver(message) == {}
         story.append(stored())
     assert story == [("corrected", [158, 91])] * 4 + [("corrected", [158]), ("entered-in-error", [158])]
+
+
+def test_every_kind_of_value_is_fhir_that_the_store_takes(deliver, look):
+    values = [
+        ("NM", "7.30"), ("NM", "clotted"), ("NM", "1~2"), ("NM", "123456789012345678901234567890"), ("NM", "1e5"), ("NM", "0.0000001"), ("SN", "<^5"), ("SN", "^1^-^2"),
+        ("SN", "^^-^2"), ("SN", "^1^:^128"), ("SN", "<>^1"), ("NR", "1^2"), ("CWE", "A^a^L~B^b^99X Y"), ("CE", "a  b"), ("CE", "^^L"), ("IS", "\\.br\\"), ("TX", "a~b\\.br\\c"),
+        ("FT", "\\X01\\"), ("ST", "  "), ("DT", "2026"), ("DTM", "202611"), ("TS", "20261101"), ("TM", "08"), ("DR", "20261102^20261101"), ("ED", "^application^pdf^Base64^eA=="),
+        ("ED", "^^^A^plain"), ("ED", "^TEXT^^Hex^zz"), ("RP", "https://pacs.example/1^^IM^JPEG"), ("RP", "pointer^^AP^x y"), ("XCN", "1^Roe^Jan"), ("NA", "1^2^3"), ("ZZ", "x"), ("", "5"), ("NM", ""),
+    ]  # fmt: skip
+    rest = "12D0^General Lab^CLIA|^Roe^Jan|^by eye|D 9|20261102|^arm|I5"
+    segments = [obx(f"{number}^x^L", value, kind=kind, unit="q q", normal="~1-2", flag="zz zz~H", at="2026110208", rest=rest) for number, (kind, value) in enumerate(values)]
+    report = obr(section="C T", status="?", issued="2026", code="^in words").rstrip("\r") + "|||||||&Roe&Jan^20261102\r"
+    loose = obx("^^LN", "5") + obx("", "^^^Base64^eA==", kind="ED") + "SPM|1|||BLD^^HL70487\r" + "NTE|1\r" + "NTE|2||of the specimen|||bad time\r"
+    assert deliver(oru(report, "NTE|1||n||7^Roe|20261102\r", *segments, loose)) == {}
+    assert len(look("Observation", "_count=100")) == len(values)
+    (found,) = look("DiagnosticReport")
+    assert [form["contentType"] for form in found["presentedForm"]] == ["text/plain; charset=utf-8", "application/octet-stream"]
