@@ -75,7 +75,7 @@ def obx_to_draft(context: MappingContext, order: Order, result: Result) -> Draft
     body = {
         "category": category_concepts(kind),
         "code": code,
-        **effective(context, segment, order.request),
+        **effective(context, segment, order),
         "issued": context.instant(order.request, 22) if order.request is not None else "",
         **_people(context, segment),
         **_values(context, result, sent),
@@ -92,9 +92,9 @@ def obx_to_draft(context: MappingContext, order: Order, result: Result) -> Draft
     return draft
 
 
-def effective(context: MappingContext, obx: Segment | None, request: Segment | None) -> dict[str, Any]:
-    """OBX-14, else OBR-7, or the period of OBR-7 and OBR-8."""
-    own = context.datetime(obx, 14) if obx is not None else ""
+def effective(context: MappingContext, obx: Segment | None, order: Order) -> dict[str, Any]:
+    """OBX-14, else OBR-7, or the period of OBR-7 and OBR-8, else when the specimen was taken (SPM-17)."""
+    own, request = context.datetime(obx, 14) if obx is not None else "", order.request
     if own:
         return {"effectiveDateTime": own}
     if request is None:
@@ -103,7 +103,8 @@ def effective(context: MappingContext, obx: Segment | None, request: Segment | N
     first, last = (dtm_to_us(request.value(number), context.zone) or 0 for number in (7, 8))
     if start and end and first < last:
         return {"effectivePeriod": {"start": start, "end": end}}
-    return {"effectiveDateTime": start or end} if start or end else {}
+    taken = start or end or (context.datetime(order.specimens[0], 17) if len(order.specimens) == 1 else "")
+    return {"effectiveDateTime": taken} if taken else {}
 
 
 def notes(context: MappingContext, segments: list[Segment]) -> list[dict[str, Any]]:

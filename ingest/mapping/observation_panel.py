@@ -6,6 +6,7 @@ Spec: https://hl7.org/fhir/R4/bp.html
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ingest.mapping.datatypes import compact
@@ -23,19 +24,28 @@ _LISTS = ("performer", "note")
 
 
 def with_blood_pressure(drafts: list[Draft]) -> list[Draft]:
-    """The observations of one order, those of one blood pressure paired by sub-id and time; a half without its other half stays single."""
+    """The observations of one order, those of one blood pressure paired by time; a half without its other half stays single.
+
+    Of several at one time those with the same sub-id belong together. An empty heading of a pair (85354-9 without a value) goes.
+    """
+    panels: dict[int, Draft] = {}
+    gone: set[int] = set()
+    for place in (lambda draft: (draft.time, draft.sub_id), lambda draft: (draft.time, "")):
+        for upper, lower in _pairs([draft for draft in drafts if id(draft) not in gone and id(draft) not in panels], place):
+            panels[id(upper)] = _panel(upper, lower)
+            gone.add(id(lower))
+            gone |= {id(draft) for draft in drafts if draft.loinc == PANEL and draft.time == upper.time and "dataAbsentReason" in draft.body}
+    return [panels.get(id(draft), draft) for draft in drafts if id(draft) not in gone]
+
+
+def _pairs(drafts: list[Draft], place: Callable[[Draft], tuple[str, str]]) -> Iterator[tuple[Draft, Draft]]:
+    """Systolic and diastolic halves at the same place, in their order."""
     halves: dict[tuple[str, str], tuple[list[Draft], list[Draft]]] = defaultdict(lambda: ([], []))
     for draft in drafts:
         if draft.loinc in HALVES:
-            halves[draft.sub_id, draft.time][draft.loinc == DIASTOLIC].append(draft)
-    panels: dict[int, Draft] = {}
-    gone: set[int] = set()
-    for place, (systolic, diastolic) in halves.items():
-        for upper, lower in zip(systolic, diastolic, strict=False):
-            panels[id(upper)] = _panel(upper, lower)
-            gone.add(id(lower))
-            gone |= {id(draft) for draft in drafts if draft.loinc == PANEL and (draft.sub_id, draft.time) == place and "dataAbsentReason" in draft.body}
-    return [panels.get(id(draft), draft) for draft in drafts if id(draft) not in gone]
+            halves[place(draft)][draft.loinc == DIASTOLIC].append(draft)
+    for systolic, diastolic in halves.values():
+        yield from zip(systolic, diastolic, strict=False)
 
 
 def _panel(systolic: Draft, diastolic: Draft) -> Draft:

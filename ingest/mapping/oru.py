@@ -84,7 +84,7 @@ def _keys(context: MappingContext, drafts: list[Draft], identity: OrderIdentity)
 
 def _add(context: MappingContext, draft: Draft, key: Key, subject: dict[str, Any], panel: Key | None) -> None:
     if not draft.time and draft.content:
-        context.problems.append(problem(draft.segment, 14, "neither OBX-14 nor OBR-7 says when this was observed", REQUIRED_FIELD))
+        context.problems.append(problem(draft.segment, 14, "none of OBX-14, OBR-7 and SPM-17 says when this was observed", REQUIRED_FIELD))
     identifiers = [key.identifier, *instance_identifier(draft.segment)]
     resource = {"resourceType": "Observation", "identifier": identifiers, "status": draft.status, **draft.body, **subject}
     statement = Statement(draft.status, draft.content, "OBX", draft.segment.occurrence, 11, wipes=draft.withdrawn)

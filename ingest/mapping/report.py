@@ -43,7 +43,7 @@ def obr_to_diagnostic_report(
         "category": _category(segment),
         "code": _code(context, segment),
         **subject,
-        **effective(context, None, segment),
+        **effective(context, None, order),
         "issued": context.instant(segment, 22),
         "resultsInterpreter": _interpreter(context, segment),
         "result": [reference(result) for result in results],

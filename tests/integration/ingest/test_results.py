@@ -211,3 +211,10 @@ def test_every_kind_of_value_is_fhir_that_the_store_takes(deliver, look):
     assert len(look("Observation", "_count=100")) == len(values)
     (found,) = look("DiagnosticReport")
     assert [form["contentType"] for form in found["presentedForm"]] == ["text/plain; charset=utf-8", "application/octet-stream"]
+
+
+def test_a_message_of_more_results_than_a_search_takes_values_is_stored(deliver, look):
+    results = [obx(f"{number}-1^Test^LN", str(number)) for number in range(1100)]
+    assert deliver(oru(obr(), *results), oru(obr(), *results[:1099], obx("1099-1^Test^LN", "7", status="C"), control_id="R2", time=at(12))) == {}
+    assert len(look("Observation", "status=final&_count=1000")) == 1099
+    assert [said(each) for each in look("Observation", "status=corrected")] == [("corrected", 7)]

@@ -288,6 +288,8 @@ def test_the_time_is_that_of_the_result_else_of_the_order():
     found, problems = observation(obr(at=""), obx())
     assert "effectiveDateTime" not in found
     assert problems == [("W", "OBX^1^14")]
+    found, problems = observation(obr(at=""), obx(), "SPM|1|||BLD|||||||||||||20261102073000\r")
+    assert (found["effectiveDateTime"], problems) == ("2026-11-02T07:30:00-05:00", [])
 
 
 def test_performer_method_device_site_specimen_and_analysis_time_are_kept():
@@ -360,6 +362,10 @@ def test_blood_pressures_of_several_times_are_paired_by_time_and_a_lone_half_sta
     )  # fmt: skip
     assert [[c["valueQuantity"]["value"] for c in o.get("component", [])] for o in found] == [[150, 95], [140, 90], []]
     assert len({o["identifier"][0]["value"] for o in found}) == 3
+    found, _ = observations(
+        obx(SYSTOLIC, "2", sub="2"), obx(SYSTOLIC, "1", sub="1"), obx(DIASTOLIC, "11", sub="1"), obx(DIASTOLIC, "12", sub="3"), obx("85354-9^^LN", "")
+    )
+    assert [[c["valueQuantity"]["value"] for c in o["component"]] for o in found] == [[2, 12], [1, 11]]
 
 
 @pytest.mark.parametrize(
