@@ -6,13 +6,18 @@ Spec: https://hl7.org/fhir/R4/http.html#transaction
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import msgspec
 
+from ingest.hl7v2.problem import Problem
 from ingest.mapping.change import ENSURE, TOUCH, Change, Key
+from ingest.mapping.observation_panel import into_panel
+from ingest.mapping.result_state import FINAL, Statement, is_finished, less_finished, rank_event
 from ingest.merging import Resource, merge, with_source
+from ingest.superseding import Standing, remembered_names, replaced, standing
 
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -57,7 +62,7 @@ class BundleWriter:
             changes: What the message wants.
             finder: How stored resources are found; one search per type, because each is audited.
             known: References of directory resources that were seen before, by their keys' `reference`.
-            latest: Time of the newest message that was applied, by `change_name`.
+            latest: What is remembered of the messages before, by `remembered`.
             event: Time of this message, microseconds.
         """
         self._changes = {change.key.reference: change for change in changes}
@@ -66,7 +71,10 @@ class BundleWriter:
         self._resolved: dict[str, str] = {}
         self._latest = latest
         self._event = event
+        self._ensured: set[str] = set()
+        self._standings = {reference: self._stand(change, change.statement) for reference, change in self._changes.items() if change.statement}
         self.entries: list[Resource] = []
+        self.problems: list[Problem] = []
         self._found = self._look()
         for change in self._changes.values():
             self._plan(change)
@@ -76,16 +84,24 @@ class BundleWriter:
         entries = {"entry": self._linked(self.entries, self._stored)} if self.entries else {}
         return _encoder.encode({"resourceType": "Bundle", "type": "transaction", **entries})
 
-    def applied(self) -> list[str]:
-        """Names of the guarded resources that this message is the newest about."""
+    def applied(self) -> dict[str, int]:
+        """What is to be remembered of this message: its time for the resources that it is the newest about, its rank for results."""
         guarded = [change_name(change.key) for change in self._changes.values() if change.guard and change.policy != ENSURE]
-        return [name for name in guarded if self._latest.get(name, self._event) <= self._event]
+        times = {name: self._event for name in guarded if self._latest.get(name, self._event) <= self._event}
+        for each in self._standings.values():
+            times |= each.advances
+        return times
+
+    def _stand(self, change: Change, statement: Statement) -> Standing:
+        return standing(statement, change_name(change.key), self._latest, self._event)
 
     def _look(self) -> dict[str, Found]:
         wanted: dict[str, list[Key]] = {}
         for change in self._changes.values():
             if change.policy != ENSURE:
                 wanted.setdefault(change.key.type, []).append(change.key)
+            if change.part_of is not None:
+                wanted[change.part_of.type].append(change.part_of)
         return {reference: found for type_, keys in wanted.items() for reference, found in self._finder.by_keys(type_, keys).items()}
 
     def _plan(self, change: Change) -> None:
@@ -97,12 +113,66 @@ class BundleWriter:
                 self._resolved[change.key.reference] = known
             return
         found = self._search(change)
-        if found is None:
-            if change.policy != TOUCH:
-                self._create(change)
+        panel = self._found.get(change.part_of.reference) if change.part_of is not None else None
+        if found is None and panel is not None and not panel.partial:
+            change, found = self._as_part(change, panel), panel
+        if found is not None:
+            self._resolved[change.key.reference] = found.reference
+        if change.statement is not None:
+            self._plan_result(change, change.statement, self._standings[change.key.reference], found)
+        elif found is not None:
+            self._update(change, found)
+        elif change.policy != TOUCH:
+            self._create(change)
+
+    def _as_part(self, half: Change, found: Found) -> Change:
+        """The change that a half which came alone makes of its stored panel; what refers to the half refers to the panel."""
+        key, statement = cast("Key", half.part_of), cast("Statement", half.statement)
+        self._resolved[half.key.reference] = found.reference
+        del self._standings[half.key.reference]
+        panel = _decoder.decode(found.body)
+        newer = self._event > rank_event(self._latest.get(change_name(key), 0))
+        whole = into_panel(panel, self._linked(half.resource, self._resolve), withdrawn=statement.wipes)
+        if statement.wipes and whole["component"]:
+            statement = statement._replace(status="corrected" if newer else FINAL, content=True, wipes=False)
+        if not is_finished(panel["status"]):
+            statement = statement._replace(status=less_finished(panel["status"], statement.status))
+        resource = {**whole, "status": statement.status, "meta": half.resource["meta"]}
+        del resource["id"]
+        change = replace(half, key=key, resource=resource, statement=statement)
+        self._standings[key.reference] = self._stand(change, statement)
+        return change
+
+    def _plan_result(self, change: Change, statement: Statement, stands: Standing, found: Found | None) -> None:
+        if stands.refused:
+            self.problems.append(statement.problem("a finished result is not taken back by a less finished one: left as it was"))
+        if found is not None:
+            self._update_result(change, statement, stands, found)
+        elif statement.content:
+            self._create(replace(change, resource={**change.resource, "status": stands.status}))
+        else:
+            self.problems.append(statement.problem("the result that this is about is not known here"))
+
+    def _update_result(self, change: Change, statement: Statement, stands: Standing, found: Found) -> None:
+        existing = _decoder.decode(found.body)
+        change = replace(change, resource=self._linked(change.resource, self._resolve))
+        if found.partial:
+            existing.pop("meta", None)
+            unread = replaced(existing, change, stands) != existing
+            if unread and not statement.content and not statement.wipes:
+                raise PartiallySeen
+            if unread and not (stands.takes_content or statement.wipes):
+                self.problems.append(statement.problem("an older statement adds to a labelled result of which only the identity may be seen: left out"))
+                return
+            stands = stands._replace(takes_content=stands.takes_content or unread)
+        merged = replaced(existing, change, stands)
+        self._put(change, found, existing, merged)
+
+    def _put(self, change: Change, found: Found, existing: Resource, merged: Resource) -> None:
+        if merged == existing:
             return
-        self._resolved[change.key.reference] = found.reference
-        self._update(change, found)
+        request = {"method": "PUT", "url": found.reference, "ifMatch": f'W/"{found.version}"'}
+        self.entries.append({"resource": with_source(merged, change), "request": request})
 
     def _search(self, change: Change) -> Found | None:
         found = self._found.get(change.key.reference)
@@ -129,10 +199,8 @@ class BundleWriter:
             merged = {**change.resource, "id": existing["id"]}
         else:
             merged = merge(existing, change, stale=stale)
-        if merged == existing or (found.partial and stale):
-            return
-        request = {"method": "PUT", "url": found.reference, "ifMatch": f'W/"{found.version}"'}
-        self.entries.append({"resource": with_source(merged, change), "request": request})
+        if not (found.partial and stale):
+            self._put(change, found, existing, merged)
 
     def _linked(self, value: Any, target: Callable[[str], str]) -> Any:
         """The value with references to what is stored; those to what this Bundle creates stay as they are."""
@@ -151,13 +219,31 @@ class BundleWriter:
         """Reference of a stored resource, looked for if need be; the key's own name if it is not stored yet."""
         if reference not in self._resolved:
             change = self._changes.get(reference)
+            if reference not in self._found and change is not None and change.policy == ENSURE:
+                self._look_for_ensured(change.key.type)
             found = self._found.get(reference)
-            if found is None and change is not None and change.policy == ENSURE:
-                found = self._finder.by_keys(change.key.type, [change.key]).get(reference)
             if found is None:
                 return reference
             self._resolved[reference] = found.reference
         return self._resolved[reference]
+
+    def _look_for_ensured(self, type_: str) -> None:
+        """Look for everything of a type that is only referred to, once: each search is an audit record."""
+        if type_ not in self._ensured:
+            self._ensured.add(type_)
+            keys = [change.key for change in self._changes.values() if change.policy == ENSURE and change.key.type == type_]
+            self._found |= self._finder.by_keys(type_, [key for key in keys if key.reference not in self._resolved])
+
+
+def remembered(changes: Iterable[Change]) -> list[str]:
+    """Names of what must be remembered of earlier messages to apply these changes."""
+    names: list[str] = []
+    for change in changes:
+        name = change_name(change.key)
+        if change.part_of is not None:
+            names += remembered_names(change_name(change.part_of))
+        names += remembered_names(name) if change.statement is not None else [name] if change.guard else []
+    return names
 
 
 def change_name(key: Key) -> str:

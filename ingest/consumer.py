@@ -14,7 +14,7 @@ from chartloop.kernel.events import Event
 from chartloop.kernel.worker import Permanent
 from fhir_server.repository import Repository
 from ingest import message_log
-from ingest.applying import BundleWriter, PartiallySeen, change_name
+from ingest.applying import BundleWriter, PartiallySeen, remembered
 from ingest.finding import RepositoryFinder
 from ingest.hl7v2.message import Message
 from ingest.hl7v2.parser import parse
@@ -80,15 +80,15 @@ class MessageConsumer:
 
     def _write(self, number: int, event_time: int, mapped: Mapped, scope: Scope, once: Once) -> None:
         with self._database.read() as session:
-            latest = message_log.latest_events(session, [change_name(change.key) for change in mapped.changes if change.guard])
+            latest = message_log.latest_events(session, remembered(mapped.changes))
         writer = BundleWriter(mapped.changes, RepositoryFinder(self._repository, scope), self._directory, latest, event_time)
-        problems = message_log.written_problems(mapped.problems)
+        problems = message_log.written_problems((*mapped.problems, *writer.problems))
 
         def also(tx: Tx) -> None:
             once(tx)
             message_log.mark(tx, number, MAPPED, problems)
-            for key in writer.applied():
-                message_log.advance(tx, key, event_time)
+            for key, place in writer.applied().items():
+                message_log.advance(tx, key, place)
 
         answers = self._repository.transaction(scope, writer.bundle(), also=also)
         self._remember(mapped.changes, writer, answers)

@@ -10,6 +10,8 @@ from fhir_server.repository import Repository, Stored
 from ingest.applying import Found
 from ingest.mapping.change import Key
 
+_KEYS_AT_ONCE = 500
+
 
 class RepositoryFinder:
     """Searches under one scope; every search is one audit record, so keys of a type are looked for together."""
@@ -21,6 +23,12 @@ class RepositoryFinder:
 
     def by_keys(self, type_: str, keys: Sequence[Key]) -> dict[str, Found]:
         """What is stored under some keys of one type, by the keys' `reference`."""
+        found: dict[str, Found] = {}
+        for start in range(0, len(keys), _KEYS_AT_ONCE):
+            found |= self._some(type_, keys[start : start + _KEYS_AT_ONCE])
+        return found
+
+    def _some(self, type_: str, keys: Sequence[Key]) -> dict[str, Found]:
         names = {(key.system, key.value): key.reference for key in keys}
         query = f"identifier={','.join(key.token for key in keys)}&_count={min(2 * len(keys), 1000)}"
         found: dict[str, Found] = {}

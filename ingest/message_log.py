@@ -17,6 +17,7 @@ ACCEPTED = "accepted"
 REJECTED = "rejected"
 MAPPED = "mapped"
 FAILED = "failed"
+_KEYS_AT_ONCE = 500
 STATES = (ACCEPTED, REJECTED, MAPPED, FAILED)
 
 
@@ -94,17 +95,20 @@ def counts(session: Session) -> Mapping[str, int]:
 
 
 def latest_events(session: Session, keys: Iterable[str]) -> dict[str, int]:
-    """Time of the newest message that was applied to each resource, by business identifier."""
+    """Time of the newest message that was applied to each resource, or rank of what holds of a result, by business identifier."""
+    names = {_hidden(key): key for key in keys}
+    waiting = list(names)
     found = {}
-    for key in keys:
-        row = session.one("SELECT event FROM hl7_latest WHERE key = ?", (_hidden(key),))
-        if row is not None:
-            found[key] = int(row[0])
+    while waiting:
+        hidden, waiting = waiting[:_KEYS_AT_ONCE], waiting[_KEYS_AT_ONCE:]
+        marks = ", ".join("?" * len(hidden))
+        for name, event in session.all(f"SELECT key, event FROM hl7_latest WHERE key IN ({marks})", hidden):
+            found[names[name]] = int(event)
     return found
 
 
 def advance(tx: Tx, key: str, event: int) -> None:
-    """Remember the time of the newest message that was applied to a resource."""
+    """Remember the time of the newest message that was applied to a resource, or the rank of what holds of a result."""
     tx.run(
         "INSERT INTO hl7_latest (key, event) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET event = excluded.event WHERE hl7_latest.event < excluded.event",
         (_hidden(key), event),

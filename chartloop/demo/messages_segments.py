@@ -32,6 +32,11 @@ def stamp(moment: datetime) -> str:
 
 def header(kind: str, control_id: str, moment: datetime) -> str:
     """MSH and EVN."""
+    return message_header(kind, control_id, moment) + _segment("EVN", kind.split("^")[1], stamp(moment))
+
+
+def message_header(kind: str, control_id: str, moment: datetime) -> str:
+    """MSH."""
     fields = [
         "MSH",
         "^~\\&",
@@ -52,7 +57,7 @@ def header(kind: str, control_id: str, moment: datetime) -> str:
         "",
         "UNICODE UTF-8",
     ]
-    return _segment(*fields) + _segment("EVN", kind.split("^")[1], stamp(moment))
+    return _segment(*fields)
 
 
 def person_segment(person: Person, *, work_phone: str = "") -> str:
@@ -71,7 +76,7 @@ def person_segment(person: Person, *, work_phone: str = "") -> str:
         13: f"{text(person.phone)}^PRN^PH" if own and person.phone else "",
         14: f"{text(work_phone)}^WPN^PH" if own and work_phone else "",
     }
-    return _numbered("PID", fields)
+    return numbered("PID", fields)
 
 
 def visit_segment(visit: Visit, *, end: str = "", disposition: str = "") -> str:
@@ -87,7 +92,7 @@ def visit_segment(visit: Visit, *, end: str = "", disposition: str = "") -> str:
         44: stamp(visit.start),
         45: end,
     }
-    return _numbered("PV1", fields)
+    return numbered("PV1", fields)
 
 
 def insurance(person: Person) -> str:
@@ -106,7 +111,7 @@ def insurance(person: Person) -> str:
         18: person.birth_date.replace("-", ""),
         36: person.member_id,
     }
-    return _numbered("IN1", fields)
+    return numbered("IN1", fields)
 
 
 def note_segments(visit: Visit) -> str:
@@ -117,15 +122,15 @@ def note_segments(visit: Visit) -> str:
     lines = visit.note.text.split("\n")
     pieces = [lines[start : start + _LINES_PER_OBX] for start in range(0, len(lines), _LINES_PER_OBX)]
     observations = [
-        _numbered("OBX", {1: str(number), 2: "TX", 5: "\\.br\\".join(text(line) for line in piece), 11: "F"}) for number, piece in enumerate(pieces, start=1)
+        numbered("OBX", {1: str(number), 2: "TX", 5: "\\.br\\".join(text(line) for line in piece), 11: "F"}) for number, piece in enumerate(pieces, start=1)
     ]
-    return _numbered("TXA", fields) + "".join(observations)
+    return numbered("TXA", fields) + "".join(observations)
 
 
 def charge_segments(visit: Visit) -> str:
     """FT1 for each charge."""
     return "".join(
-        _numbered(
+        numbered(
             "FT1",
             {
                 1: str(number),
@@ -154,7 +159,8 @@ def clinician(person: Practitioner) -> str:
     return f"{person.npi}^{text(person.family)}^{text(person.given)}^^^Dr^^^NPI^L^^^NPI"
 
 
-def _numbered(name: str, fields: dict[int, str]) -> str:
+def numbered(name: str, fields: dict[int, str]) -> str:
+    """A segment of the fields that it has, by their numbers."""
     return _segment(name, *(fields.get(number, "") for number in range(1, max(fields) + 1)))
 
 

@@ -131,6 +131,12 @@ class Message:
             segments.append(Segment(line, separators, count))
         self.segments = segments
 
+    def part(self, segments: list[Segment]) -> Message:
+        """A message of some of these segments, which keep their occurrence; the first one is the header."""
+        part = Message([], self.separators, self.codec)
+        part.segments = segments
+        return part
+
     def first(self, name: str) -> Segment | None:
         """First segment of that name."""
         for segment in self.segments:

@@ -40,6 +40,7 @@ STRUCTURES: dict[tuple[str, str], Structure] = {
     ("ADT", "A04"): _VISIT,
     ("ADT", "A08"): Structure(("PID",), ("EVN", "PV1")),
     ("DFT", "P03"): Structure(("PID", "FT1"), ("EVN", "PV1")),
+    ("ORU", "R01"): Structure(("PID", "OBR"), ()),
     ("MDM", "T02"): _DOCUMENT,
     ("MDM", "T04"): _DOCUMENT,
     ("MDM", "T08"): _DOCUMENT,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 
 _DTM = re.compile(r"(\d{4})(\d{2})?(\d{2})?(\d{2})?(\d{2})?(\d{2})?(?:\.(\d{1,4})\d*)?([+-]\d{4})?")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -18,6 +19,7 @@ def dtm_to_date(value: str) -> str:
     return "" if match is None else "-".join(part for part in match.group(1, 2, 3) if part)
 
 
+@lru_cache(maxsize=1024)
 def dtm_to_datetime(value: str, zone: str = "+00:00") -> str:
     """FHIR dateTime of the given precision; a time without an offset gets `zone`; empty if the value is no time stamp."""
     match = _match(value)
@@ -28,6 +30,7 @@ def dtm_to_datetime(value: str, zone: str = "+00:00") -> str:
     return _seconds(match, zone)
 
 
+@lru_cache(maxsize=1024)
 def dtm_to_instant(value: str, zone: str = "+00:00") -> str:
     """FHIR instant: missing parts are the earliest they can be; empty if the value is no time stamp."""
     match = _match(value)
@@ -45,6 +48,7 @@ def us_to_dtm(us: int) -> str:
     return (_EPOCH + timedelta(microseconds=us)).strftime("%Y%m%d%H%M%S+0000")
 
 
+@lru_cache(maxsize=1024)
 def zone_of(value: str) -> str:
     """Offset that a time stamp carries, as FHIR writes it; empty if it has none."""
     match = _match(value)

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from uuid import NAMESPACE_URL, uuid5
 
 from ingest.hl7v2.problem import Problem
+from ingest.mapping.result_state import Statement
 
 MERGE = "merge"  # create, or set the elements that the message carries
 ENSURE = "ensure"  # create if absent, else leave alone
@@ -63,6 +64,8 @@ class Change:
         clears: Elements that the sender deletes with the HL7 null; `telecom.home` means those of that use.
         other_query: A second search, tried if the key finds nothing; `{Patient}` stands for the patient's stored reference.
         guard: What an older message may still do to a newer resource: "skip" nothing, "fill" elements that are absent, "" no guard.
+        part_of: Of a half that came alone, the result which it is a component of, if that is stored.
+        statement: Of a result, what the message says about its state; then this decides what holds, not the guard.
     """
 
     key: Key
@@ -72,6 +75,8 @@ class Change:
     clears: tuple[str, ...] = ()
     other_query: str = ""
     guard: str = ""
+    part_of: Key | None = None
+    statement: Statement | None = None
 
 
 class Mapped(NamedTuple):

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from ingest.hl7v2.message import Message, Segment
 from ingest.hl7v2.problem import DATA_TYPE, Problem
 from ingest.hl7v2.timestamps import dtm_to_datetime, dtm_to_instant, zone_of
-from ingest.mapping.change import Change
+from ingest.mapping.change import Change, Key
 from ingest.mapping.datatypes import clean, problem
 
 
@@ -26,6 +26,11 @@ class MappingContext:
     message: Message
     changes: list[Change] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    _by_key: dict[Key, Change] = field(default_factory=dict)
+
+    def about(self, message: Message) -> MappingContext:
+        """The same collection, for a part of the message."""
+        return MappingContext(message, self.changes, self.problems, self._by_key)
 
     @property
     def facility(self) -> str:
@@ -49,12 +54,16 @@ class MappingContext:
 
     def add(self, change: Change) -> Change:
         """Append a change, once per key."""
-        known = next((other for other in self.changes if other.key == change.key), None)
-        if known is not None:
+        known = self._by_key.setdefault(change.key, change)
+        if known is not change:
             return known
         change.resource["meta"] = {"source": self.source}
         self.changes.append(change)
         return change
+
+    def holds(self, key: Key) -> bool:
+        """Whether there is a change of that key already."""
+        return key in self._by_key
 
     def datetime(self, segment: Segment, number: int) -> str:
         """FHIR dateTime at a position; a value that is none is a problem."""

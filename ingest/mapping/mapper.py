@@ -9,8 +9,9 @@ from ingest.mapping.change import Mapped
 from ingest.mapping.context import MappingContext
 from ingest.mapping.dft import map_dft
 from ingest.mapping.mdm import map_mdm
+from ingest.mapping.oru import map_oru
 
-_FAMILIES = {"ADT": map_adt, "DFT": map_dft, "MDM": map_mdm}
+_FAMILIES = {"ADT": map_adt, "DFT": map_dft, "MDM": map_mdm, "ORU": map_oru}
 
 
 def message_to_changes(message: Message) -> Mapped:

@@ -62,3 +62,35 @@ PRACTICE_SETTING = {  # hospital service (0069 and what sites use) -> SNOMED CT 
 }
 ENCOUNTER_CLASS_SYSTEM = f"{THO}/v3-ActCode"
 PARTICIPATION_SYSTEM = f"{THO}/v3-ParticipationType"
+RESULT_STATUS = {  # 0085; N was not asked, O is an order without a result
+    "A": "amended", "B": "amended", "C": "corrected", "D": "entered-in-error", "F": "final", "I": "registered", "N": "cancelled", "O": "registered",
+    "P": "preliminary", "R": "preliminary", "S": "preliminary", "U": "final", "V": "final", "W": "entered-in-error", "X": "cancelled",
+}  # fmt: skip
+RESULT_ABSENT = {
+    "I": "temp-unknown",
+    "O": "temp-unknown",
+    "N": "not-asked",
+    "X": "not-performed",
+    "R": "temp-unknown",
+    "S": "temp-unknown",
+    "P": "temp-unknown",
+}
+REPORT_STATUS = {  # 0123
+    "A": "partial", "C": "corrected", "F": "final", "I": "registered", "M": "preliminary", "N": "registered", "O": "registered", "P": "preliminary",
+    "R": "partial", "S": "registered", "X": "cancelled", "Y": "unknown", "Z": "unknown",
+}  # fmt: skip
+INTERPRETATION = {  # 0078, those that v3 ObservationInterpretation has as well
+    "<": "Off scale low", ">": "Off scale high", "A": "Abnormal", "AA": "Critical abnormal", "B": "Better", "CAR": "Carrier", "D": "Significant change down",
+    "DET": "Detected", "E": "Equivocal", "EX": "outside threshold", "EXP": "Expected", "H": "High", "HH": "Critical high", "HU": "Significantly high",
+    "HX": "above high threshold", "I": "Intermediate", "IE": "Insufficient evidence", "IND": "Indeterminate", "L": "Low", "LL": "Critical low",
+    "LU": "Significantly low", "LX": "below low threshold", "MS": "moderately susceptible", "N": "Normal", "NCL": "No CLSI defined breakpoint",
+    "ND": "Not detected", "NEG": "Negative", "NR": "Non-reactive", "NS": "Non-susceptible", "POS": "Positive", "R": "Resistant", "RR": "Reactive",
+    "S": "Susceptible", "SDD": "Susceptible-dose dependent", "SYN-R": "Synergy - resistant", "SYN-S": "Synergy - susceptible",
+    "U": "Significant change up", "UNE": "Unexpected", "VS": "very susceptible", "W": "Worse", "WR": "Weakly reactive",
+}  # fmt: skip
+INTERPRETATION_V2_ONLY = frozenset({"AC", "HM", "OBX", "QCF", "TOX"})  # 0078 without a counterpart
+LABORATORY_SECTIONS = frozenset(  # 0074
+    {"BG", "BLB", "CG", "CH", "CP", "GE", "HM", "IMM", "LAB", "MB", "MCB", "MYC", "OSL", "SR", "SP", "TX", "VR"},
+)
+IMAGING_SECTIONS = frozenset({"CT", "CUS", "NMR", "NMS", "OUS", "RAD", "RUS", "RX", "VUS", "XRC"})
+PROCEDURE_SECTIONS = frozenset({"AU", "CTH", "EC", "EN", "PF"})

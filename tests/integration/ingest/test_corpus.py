@@ -8,7 +8,10 @@ import pytest
 from chartloop.demo.mllp_client import MllpClient
 from ingest.hl7v2.parser import parse
 
-KINDS = ("Patient", "Encounter", "Condition", "Coverage", "ChargeItem", "DocumentReference", "Organization", "Practitioner", "RelatedPerson")
+KINDS = (
+    "Patient", "Encounter", "Condition", "Coverage", "ChargeItem", "DocumentReference", "Organization", "Practitioner", "RelatedPerson",
+    "Observation", "DiagnosticReport",
+)  # fmt: skip
 
 
 def messages(corpus):
@@ -40,9 +43,9 @@ def test_a_replay_of_public_messages_changes_nothing(corpus, database, intake, d
 
 
 @pytest.mark.corpus
-def test_public_adt_dft_and_mdm_messages_give_fhir_that_the_store_takes(corpus, database, deliver, look):
+def test_public_messages_of_every_family_give_fhir_that_the_store_takes(corpus, database, deliver, look):
     """What intake would refuse for its trigger event or its header is made acceptable, so that the mapping is tried on all of them."""
-    taken = {"ADT": "A08", "DFT": "P03", "MDM": "T02"}
+    taken = {"ADT": "A08", "DFT": "P03", "MDM": "T02", "ORU": "R01"}
     errors = {}
     for number, raw in enumerate(messages(corpus)):
         message = parse(raw).message
@@ -55,3 +58,4 @@ def test_public_adt_dft_and_mdm_messages_give_fhir_that_the_store_takes(corpus, 
         errors.update({f"{number}:{subject}": text for subject, text in deliver(body).items()})
     assert {text.partition(" cannot be mapped")[1] for text in errors.values()} <= {" cannot be mapped"}, errors
     assert len(look("Patient", "_count=500")) > 20
+    assert len(look("Observation", "_count=500")) > 40

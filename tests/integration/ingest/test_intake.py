@@ -63,12 +63,12 @@ def test_messages_of_one_patient_share_an_ordering_key_and_others_do_not(databas
 @pytest.mark.conformance("The loop", "2 Messages: what is refused gets AE or AR with ERR, and the raw is kept")
 @pytest.mark.conformance("HL7 v2", "A message that is refused is kept with its findings")
 def test_a_refused_message_is_kept_with_its_findings_and_not_announced(database, intake):
-    ack = intake.receive(A04.replace("ADT^A04", "ORU^R01").encode())
+    ack = intake.receive(A04.replace("ADT^A04", "ORM^O01").encode())
     assert code(ack) == "AR"
     assert b"ERR||MSH^1^9^1^1|200^" in ack
-    assert [(r[0], r[5]) for r in rows(database)] == [("rejected", "E 200 MSH^1^9^1^1 message types taken: ADT, DFT, MDM")]
+    assert [(r[0], r[5]) for r in rows(database)] == [("rejected", "E 200 MSH^1^9^1^1 message types taken: ADT, DFT, MDM, ORU")]
     assert events(database) == []
-    assert intake.receive(A04.replace("ADT^A04", "ORU^R01").encode()) == ack
+    assert intake.receive(A04.replace("ADT^A04", "ORM^O01").encode()) == ack
     assert len(rows(database)) == 1
 
 

@@ -15,6 +15,7 @@ from ingest.hl7v2.structure import check
 from ingest.hl7v2.timestamps import dtm_to_datetime, dtm_to_us, us_to_dtm
 from ingest.mapping.mapper import message_to_changes
 from tests.unit.ingest.messages import A04, DFT, MDM
+from tests.unit.ingest.messages_oru import ORU
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 SEPARATORS = st.permutations("|^~\\&#!*").map(lambda c: Separators(c[0], c[1], c[2], c[3], c[4], "".join(c[1:5])))
@@ -39,7 +40,7 @@ def test_fields_come_back_as_they_were_written(values, separators):
 
 @pytest.mark.conformance("HL7 v2", "A message that is changed anywhere never raises")
 @settings(max_examples=300)
-@given(st.sampled_from([A04, DFT, MDM]).map(str.encode), st.data())
+@given(st.sampled_from([A04, DFT, MDM, ORU]).map(str.encode), st.data())
 def test_a_message_changed_anywhere_never_raises(raw, data):
     for _ in range(data.draw(st.integers(1, 4))):
         place = data.draw(st.integers(0, len(raw)))

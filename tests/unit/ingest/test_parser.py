@@ -128,7 +128,7 @@ def test_what_is_no_message_is_a_problem_and_no_exception(raw):
         (("|P|2.5.1", "|X|2.5.1"), "202", "MSH^1^11"),
         (("|2.5.1|", "|3.0|"), "203", "MSH^1^12"),
         (("ADT^A04", "ADT^A99"), "201", "MSH^1^9^1^2"),
-        (("ADT^A04", "ORU^R01"), "200", "MSH^1^9^1^1"),
+        (("ADT^A04", "ORM^O01"), "200", "MSH^1^9^1^1"),
         (("PV1|1|O|CLINIC^3^B\r", ""), "100", "PV1^1"),
         (("100^^^HILL^MR~987^^^USSSA^SS", ""), "101", "PID^1^3"),
     ],
