@@ -69,7 +69,9 @@ class Publisher:
             return  # it changed, or another process was quicker
         later = clock.now_us() + _RETRY_US if isinstance(error, Unavailable) else None
         self._database.write(lambda tx: due.put_off(tx, row, later))
-        _log.error("A telemetry Observation could not be written.", extra={"action": "telemetry.not_published", "kind": type(error).__name__, "row": row.id})
+        found = [f"{issue.code} at {issue.expression or '-'}" for issue in getattr(error, "issues", ())]
+        said = {"action": "telemetry.not_published", "kind": type(error).__name__, "row": row.id, "issues": found}
+        _log.error("A telemetry Observation could not be written.", extra=said)
 
     def _write(self, rows: list[Due]) -> int:
         ready = [self._ready(row) for row in rows]
@@ -121,8 +123,8 @@ class Publisher:
 
     def _device(self, source: StoredSource) -> str:
         """Make the Device of a source, once."""
-        body = observation.source_to_device(source.key, source.subject, source.source)
-        criteria = f"identifier={observation.SOURCE}|{source.key}&patient={source.subject}"
+        name = f"{source.subject.rpartition('/')[2]}/{source.key[:32]}"
+        body, criteria = observation.source_to_device(name, source.subject, source.source), f"identifier={observation.SOURCE}|{name}"
         made = self._repository.create(self._scope, body, type_="Device", if_none_exist=criteria)
         self._database.write(lambda tx: sources.name_device(tx, source.id, made.stored.id))
         return made.stored.id

@@ -146,7 +146,7 @@ def test_a_naive_time_in_an_export_is_refused_with_its_record_attribute_and_line
     refused = world.send("apple-health", export_)
     assert refused.status_code == 422
     assert refused.json["issue"][0]["expression"] == ["Record[2]/@startDate"]
-    assert refused.json["issue"][0]["diagnostics"].startswith("Line 12: ")
+    assert refused.json["issue"][0]["diagnostics"].startswith("Line 13: ")
     gap = world.send("apple-health", export_, timezone="America/New_York")
     assert (gap.status_code, "does not exist" in gap.json["issue"][0]["diagnostics"]) == (422, True)
 
