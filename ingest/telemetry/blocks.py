@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ingest.telemetry import chunk
-from ingest.telemetry.merging import Counts, Merged, merge, newer
+from ingest.telemetry.merging import Counts, merge, newer
 from ingest.telemetry.tables import NEVER
 from ingest.vendors.metric import HOUR_US
 
@@ -41,12 +41,20 @@ class StoredBlock(NamedTuple):
     readings: list[Reading]
 
 
+class NewBlock(NamedTuple):
+    """What is to be written for one hour."""
+
+    before: StoredBlock | None
+    count: int
+    chunk: bytes
+    visible: bool
+
+
 class BlockChange(NamedTuple):
     """What is to be written for one series: blocks by hour, where ids are now, and the counts."""
 
     series: Series
-    stored: Mapping[int, StoredBlock]
-    merged: Mapping[int, Merged]
+    blocks: Mapping[int, NewBlock]
     places: Sequence[tuple[bytes, int, int | None]]
     newest: int
     newest_before: int
@@ -75,15 +83,17 @@ def prepare(session: Session, series: Series, group: Group) -> BlockChange:
         by_hour[hour].append(reading)
         if reading.vendor_id and before != hour:
             written.append((place_key(reading.vendor_id), hour, before))
-    merged = {}
-    for hour in by_hour.keys() | taken.keys():
+    blocks = {}
+    for hour in sorted(by_hour.keys() | taken.keys()):
         kept_here = stored[hour].readings if hour in stored else []
         left = [each for each in kept_here if each.key not in taken[hour]]
         found = merge(left, by_hour[hour])
         counts = counts.plus(found.counts)
         lost = len(left) != len(kept_here)
-        merged[hour] = found._replace(changed=found.changed or lost, visible=found.visible or lost)
-    return BlockChange(series, stored, merged, written, max([newest, *hours]), newest, counts)
+        if found.changed or lost:
+            packed = chunk.encode(found.readings) if found.readings else b""
+            blocks[hour] = NewBlock(stored.get(hour), len(found.readings), packed, found.visible or lost)
+    return BlockChange(series, blocks, written, max([newest, *hours]), newest, counts)
 
 
 def save(tx: Tx, change: BlockChange, now: int, close_after_us: int) -> None:
@@ -93,14 +103,10 @@ def save(tx: Tx, change: BlockChange, now: int, close_after_us: int) -> None:
         Stale: A block is not what it was when this was prepared.
     """
     series = change.series
-    for hour, merged in sorted(change.merged.items()):
-        before = change.stored.get(hour)
-        if not merged.changed:
-            continue
+    for hour, block in change.blocks.items():
         over = hour < change.newest or (hour + 1) * HOUR_US + close_after_us <= now
-        due = (now if over else (hour + 1) * HOUR_US + close_after_us) if merged.visible else None
-        blob = chunk.encode(merged.readings) if merged.readings else b""
-        _write(tx, series, hour, before, blob, len(merged.readings), due)
+        due = (now if over else (hour + 1) * HOUR_US + close_after_us) if block.visible else None
+        _write(tx, series, hour, block, due)
     for key, hour, place in change.places:
         _place(tx, series, key, hour, place)
     if change.newest > change.newest_before:
@@ -152,17 +158,17 @@ def _load(session: Session, series: Series, hours: Iterable[int], group: Group) 
     return found, newest
 
 
-def _write(tx: Tx, series: Series, hour: int, before: StoredBlock | None, blob: bytes, count: int, due: int | None) -> None:
-    if before is None:
+def _write(tx: Tx, series: Series, hour: int, block: NewBlock, due: int | None) -> None:
+    if block.before is None:
         done = tx.run(
             "INSERT INTO telemetry_block (subject, metric, source, hour, count, version, published, due, observation, chunk)"
             " VALUES (?, ?, ?, ?, ?, 1, 0, ?, '', ?) ON CONFLICT DO NOTHING",
-            (*series, hour, count, NEVER if due is None else due, blob),
+            (*series, hour, block.count, NEVER if due is None else due, block.chunk),
         )
     else:
         done = tx.run(
             "UPDATE telemetry_block SET count = ?, version = version + 1, due = coalesce(?, due), chunk = ? WHERE id = ? AND version = ?",
-            (count, due, blob, before.id, before.version),
+            (block.count, due, block.chunk, block.before.id, block.before.version),
         )
     if done != 1:
         raise Stale

@@ -1,7 +1,8 @@
 """One hour of one series as a compact blob: exact times, values with their digits, flags, ids; nothing is rounded.
 
 Columns of variable-length integers: times as differences of differences in the coarsest unit that holds all of them, values as
-differences of their digits, everything else as differences; then zstd where that is smaller.
+differences of their digits, everything else as differences; of a column that stays the same its first value alone; then zstd
+where that is smaller.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _UNITS: Final = (60_000_000, 1_000_000, 1_000, 1)
 _SEVEN_BITS: Final = 0x7F
 _MORE: Final = 0x80
 _SECOND_US: Final = 1_000_000
+_COLUMNS: Final = 8
 _texts: Final = msgspec.msgpack.Decoder(list[str]).decode
 
 
@@ -46,9 +48,8 @@ def encode(readings: Sequence[Reading]) -> bytes:
     size = _UNITS[unit]
     parts = [_digits(reading.value) for reading in readings]
     body = bytearray((unit,))
-    _write(body, (len(readings),))
-    _write(body, map(_zigzag, _steps_of_steps([start // size for start in starts])))
-    for column in (
+    columns = (
+        list(_steps([start // size for start in starts])),
         [length // size for length in lengths],
         [exponent for _, exponent in parts],
         [coefficient for coefficient, _ in parts],
@@ -56,8 +57,11 @@ def encode(readings: Sequence[Reading]) -> bytes:
         [reading.offset for reading in readings],
         [(reading.updated - reading.start) // _SECOND_US for reading in readings],
         [(reading.updated - reading.start) % _SECOND_US for reading in readings],
-    ):
-        _write(body, map(_zigzag, _steps(column)))
+    )
+    steady = [len(set(column)) == 1 for column in columns]
+    _write(body, (len(readings), sum(1 << number for number, same in enumerate(steady) if same)))
+    for column, same in zip(columns, steady, strict=True):
+        _write(body, map(_zigzag, column[:1] if same else _steps(column)))
     for texts in ([reading.vendor_id for reading in readings], [reading.detail for reading in readings]):
         written = msgspec.msgpack.encode(texts) if any(texts) else b""
         _write(body, (len(written),))
@@ -81,18 +85,19 @@ def decode(blob: bytes, metric: str, source: Source) -> list[Reading]:
 
 def _decoded(body: bytes, metric: str, source: Source) -> list[Reading]:
     size = _UNITS[body[0]]
-    (count,), at = _read(body, 1, 1)
+    (count, steady), at = _read(body, 1, 2)
     columns: list[list[int]] = []
-    for number in range(8):
-        raw, at = _read(body, at, count)
-        steps = [_unzigzag(each) for each in raw]
-        columns.append(_summed(_summed(steps)) if number == 0 else _summed(steps))
+    for number in range(_COLUMNS):
+        same = steady >> number & 1
+        raw, at = _read(body, at, 1 if same else count)
+        columns.append([_unzigzag(raw[0])] * count if same else _summed(map(_unzigzag, raw)))
     texts: list[list[str]] = []
     for _ in range(2):
         (length,), at = _read(body, at, 1)
         texts.append(_texts(body[at : at + length]) if length else [""] * count)
         at += length
-    starts, lengths, exponents, coefficients, flags, offsets, seconds, rests = columns
+    steps, lengths, exponents, coefficients, flags, offsets, seconds, rests = columns
+    starts = _summed(steps)
     readings = []
     for n in range(count):
         start = starts[n] * size
@@ -119,10 +124,6 @@ def _steps(values: Sequence[int]) -> Iterator[int]:
     yield from values[:1]
     for before, after in pairwise(values):
         yield after - before
-
-
-def _steps_of_steps(values: Sequence[int]) -> Iterator[int]:
-    return _steps(list(_steps(values)))
 
 
 def _summed(steps: Iterable[int]) -> list[int]:

@@ -39,6 +39,8 @@ def number(text: str) -> Decimal | None:
     if not _NUMBER.fullmatch(text):
         return None
     value = Decimal(text)
+    if not value:
+        value = value.copy_abs()
     _, digits, exponent = value.as_tuple()
     return value if isinstance(exponent, int) and len(digits) <= _DIGITS and abs(value.adjusted()) < _DIGITS else None
 

@@ -39,7 +39,7 @@ def access():
 
 
 class World:
-    """One store with one patient, and clients that speak for a role: `clinician`, `patient:ID`, `none`."""
+    """One store with one patient, and clients that speak for a role: `clinician`, `patient~ID`, `none`."""
 
     def __init__(self, database, access, data, **settings):
         self.database, self.access, self.data = database, access, data
@@ -60,7 +60,7 @@ class World:
     def _authenticate(self, token):
         if token == "none":
             raise Unauthenticated
-        role, _, patient = token.partition(":")
+        role, _, patient = token.partition("~")
         patient = f"Patient/{patient}" if patient else ""
         return Subject(id=f"test:{role}", role=role, user="Practitioner/1", patient=patient, scopes=("patient/*.cruds",) if patient else SYSTEM)
 
