@@ -164,7 +164,7 @@ def beside(world: World, work) -> tuple[float, str]:
     return spent, f"wall  a reader beside it: p50 {statistics.median(found) * 1000:.1f} ms  p99 {found[int(len(found) * 0.99)] * 1000:.1f} ms  max {found[-1] * 1000:.0f} ms"
 
 
-def committed(directory: Path, xml: bytes, count: int) -> None:
+def committed(directory: Path, xml: bytes) -> None:
     world = World(directory)
     spent, reader = beside(world, lambda: time.sleep(2))
     print(f"{'nothing beside it':72} {reader}")
@@ -201,7 +201,7 @@ def main() -> None:
     xml = export(arguments.records)
     pure(xml, arguments.records)
     with tempfile.TemporaryDirectory() as directory:
-        committed(Path(directory) / "sparse", xml, arguments.records)
+        committed(Path(directory) / "sparse", xml)
         dense(Path(directory) / "dense", arguments.records // 4)
     print("targets: normalised 50,000/s; Apple import 100,000 records/s; at most 4 bytes/sample in FHIR, 1 in columns")
 

@@ -45,7 +45,7 @@ class NewBlock(NamedTuple):
     """What is to be written for one hour."""
 
     before: StoredBlock | None
-    count: int
+    samples: int
     chunk: bytes
     visible: bool
 
@@ -163,12 +163,12 @@ def _write(tx: Tx, series: Series, hour: int, block: NewBlock, due: int | None) 
         done = tx.run(
             "INSERT INTO telemetry_block (subject, metric, source, hour, count, version, published, due, observation, chunk)"
             " VALUES (?, ?, ?, ?, ?, 1, 0, ?, '', ?) ON CONFLICT DO NOTHING",
-            (*series, hour, block.count, NEVER if due is None else due, block.chunk),
+            (*series, hour, block.samples, NEVER if due is None else due, block.chunk),
         )
     else:
         done = tx.run(
             "UPDATE telemetry_block SET count = ?, version = version + 1, due = coalesce(?, due), chunk = ? WHERE id = ? AND version = ?",
-            (block.count, due, block.chunk, block.before.id, block.before.version),
+            (block.samples, due, block.chunk, block.before.id, block.before.version),
         )
     if done != 1:
         raise Stale

@@ -163,7 +163,7 @@ def test_an_apple_export_becomes_series_totals_and_measures(world):
         record("HKQuantityTypeIdentifierBodyTemperature", "98.6", "degF", "2026-03-09 07:02:00 -0400"),
         record("HKCategoryTypeIdentifierSleepAnalysis", "HKCategoryValueSleepAnalysisAsleepDeep", "", "2026-03-08 23:52:00 -0400", "2026-03-09 00:31:00 -0400"),
         record("HKQuantityTypeIdentifierDietaryWater", 1, "L", "2026-03-09 07:02:00 -0400"),
-        "<Workout workoutActivityType=\"HKWorkoutActivityTypeRunning\"/>",
+        '<Workout workoutActivityType="HKWorkoutActivityTypeRunning"/>',
     ))  # fmt: skip
     assert sent.status_code == 201
     assert sent.json["unknown"] == {"HKQuantityTypeIdentifierDietaryWater": 1, "Workout": 1}
