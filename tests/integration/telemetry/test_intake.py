@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -217,3 +218,15 @@ def test_a_payload_whose_process_died_is_completed_when_it_comes_again(world, mo
     again = world.send("open-mhealth", points)
     assert (again.status_code, again.json["new"], again.json["duplicates"]) == (201, 4, 2)
     assert [each["valueSampledData"]["data"].split()[:6] for each in world.of_code("8867-4")] == [["60", "61", "62", "63", "64", "65"]]
+
+
+def test_senders_at_once_keep_every_reading_once(world):
+    pages = [[heart_rate(60 + minute, f"2026-03-09T07:{minute:02d}:00Z", id_=f"p{minute}") for minute in range(start, 40)] for start in (0, 0, 10, 20)]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda page: world.send("open-mhealth", page), pages))
+    assert {answer.status_code for answer in answers} <= {200, 201}
+    assert sum(answer.json["new"] for answer in answers) == 40
+    world.publisher.publish()
+    (block,) = world.of_code("8867-4")
+    assert [value for value in block["valueSampledData"]["data"].split() if value != "E"] == [str(60 + minute) for minute in range(40)]
+    assert world.count("telemetry_source") == 1
