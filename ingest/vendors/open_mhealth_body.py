@@ -13,7 +13,7 @@ import msgspec
 from ingest.vendors import times
 from ingest.vendors.json_document import below, decode
 from ingest.vendors.measure import NO_NUMBER, Context, number, scale
-from ingest.vendors.metric import STATISTICS, over
+from ingest.vendors.metric import METRICS, STATISTICS, over
 from ingest.vendors.open_mhealth_schema import DURATION, SCHEMAS, SPECIMENS, TOLD, WORDS, Header, Measure, Schema
 from ingest.vendors.reading import Item, Problem, Reading, Unknown
 from ingest.vendors.times import Moment
@@ -82,7 +82,7 @@ def readings(raw: bytes | msgspec.Raw, path: str, header: Header, id_: str, cont
     if isinstance(span, Problem):
         yield span
         return
-    many = sum(measure.member in inner for measure in schema.measures) > 1 and not schema.measures[0].required
+    many = len(schema.measures) > 1 and not METRICS[schema.measures[0].metric].panel
     for measure in schema.measures:
         if measure.required or measure.member in inner:
             own = f"{id_}.{measure.member}" if many else id_

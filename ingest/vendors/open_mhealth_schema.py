@@ -116,7 +116,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = MappingProxyType(
         "total-sleep-time": _one("total_sleep_time", "sleep-duration", DURATION, 1, interval=True),
         "time-in-bed": _one("time_in_bed", "in-bed-duration", DURATION, 1, interval=True),
         "sleep-episode": Schema(_STAGES[:4], 1, interval=True),
-        "sleep-stage-summary": Schema(_STAGES, 1, interval=True, inside="sleep_stage_summary"),
+        "sleep-stage-summary": Schema((_STAGES[0]._replace(required=True), *_STAGES[1:]), 1, interval=True, inside="sleep_stage_summary"),
         "physical-activity": Schema(
             (Measure("distance", "distance", LENGTH, required=False), Measure("kcal_burned", "active-energy", {"kcal": "kcal"}, required=False)),
             2, interval=True, needs="activity_name",
