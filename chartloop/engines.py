@@ -32,6 +32,8 @@ from fhir_server.repository import Repository
 from ingest.consumer import MessageConsumer
 from ingest.intake import Intake
 from ingest.mllp import MllpServer
+from ingest.telemetry.intake import TelemetryIntake
+from ingest.telemetry.publishing import Publisher
 from predictions.calibration import DEMO_RECORD, read_record
 from predictions.coder_model import SHIPPED
 from predictions.pool import CoderPool
@@ -96,16 +98,32 @@ def periodics(kernel: Kernel, door: Door, *, only: Collection[str] = ()) -> list
     sealer = Sealer(kernel.database, settings.data, signing_key(settings.keys), heads_file=settings.audit.heads_file)
     chart = Chart(door.repository, subject(kernel, "claims"))
     mailboxes = Mailboxes(kernel.database, kernel.outbox, *_payers(kernel, chart))
-    training = DictionaryTraining(door.store)
+    training, publisher = DictionaryTraining(door.store), telemetry_publisher(kernel, door.repository)
     found = [
         Periodic("seal", settings.audit.seal_interval_s, lambda: _seal(sealer)),
         mailboxes.periodic(settings.claims.poll_interval_s),
         _assembling(kernel, chart).periodic(settings.claims.draft_interval_s),
+        Periodic("telemetry", settings.telemetry.publish_interval_s, lambda: _publish(publisher)),
         Periodic("dictionary", 30.0, lambda: _train(training)),
         Periodic("forget-events", HOUR_S, lambda: _forget_events(kernel)),
         Periodic("forget-tokens", HOUR_S, lambda: _forget_tokens(kernel)),
     ]
     return [periodic for periodic in found if not only or periodic.name in only]
+
+
+def telemetry_publisher(kernel: Kernel, repository: Repository) -> Publisher:
+    """Who writes Observations of telemetry."""
+    return Publisher(kernel.database, repository, subject(kernel, "integration"))
+
+
+def telemetry_intake(kernel: Kernel, repository: Repository) -> TelemetryIntake:
+    """Where payloads of devices enter."""
+    settings = kernel.settings
+    return TelemetryIntake(kernel.database, telemetry_publisher(kernel, repository), settings.data, settings.telemetry)
+
+
+def _publish(publisher: Publisher) -> None:
+    publisher.publish()
 
 
 def _seal(sealer: Sealer) -> None:

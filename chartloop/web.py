@@ -8,6 +8,7 @@ from flask import Flask
 
 from cds_hooks import routes as cds_routes
 from chartloop.app import Kernel, base_url
+from chartloop.engines import telemetry_intake
 from chartloop.kernel import auth
 from chartloop.kernel.access.subject import Subject
 from chartloop.kernel.health import Check, database_check, health_blueprint
@@ -20,6 +21,7 @@ from fhir_server.calls import Authenticate, Gate, Limits
 from fhir_server.read_path import with_read_path
 from fhir_server.repository import Repository
 from ingest.metrics import MessageCollector
+from ingest.telemetry import routes as telemetry_routes
 from predictions.calibration import DEMO_RECORD
 from predictions.coder_model import SHIPPED
 from smart_apps.assembly import register_review_app, smart_side
@@ -40,7 +42,8 @@ def build_wsgi(kernel: Kernel, repository: Repository) -> WsgiApp:
     metrics.registry.register(MessageCollector(kernel.database))
     app = Flask("chartloop", static_folder=None)
     app.register_blueprint(fhir_blueprint(gate), url_prefix="/fhir")
-    for blueprint in (*smart.blueprints, cds_routes.blueprint(), health_blueprint(_checks(kernel), metrics)):
+    telemetry = telemetry_routes.blueprint(gate, kernel.access, telemetry_intake(kernel, repository))
+    for blueprint in (telemetry, *smart.blueprints, cds_routes.blueprint(), health_blueprint(_checks(kernel), metrics)):
         app.register_blueprint(blueprint)
     with kernel.database.read() as session:
         origins = {*clients.origins(session), *settings.server.cors_origins}

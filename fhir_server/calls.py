@@ -59,11 +59,11 @@ class Gate:
     audit_events: AuditEvents | None = None
     """Readers' view of the audit log; AuditEvents are no stored resources."""
 
-    def answer(self, environ: dict[str, Any], action: str, target: str, work: Work, *, bulk: bool = False) -> HttpAnswer:
-        """Let a request in and do its work."""
+    def answer(self, environ: dict[str, Any], action: str, target: str, work: Work, *, bulk: bool = False, streamed: bool = False) -> HttpAnswer:
+        """Let a request in and do its work; a streamed body, of whatever type, is left for the work to read."""
         call: Call | None = None
         try:
-            call = self._let_in(environ, action, target, bulk=bulk)
+            call = self._let_in(environ, action, target, bulk=bulk, streamed=streamed)
             return work(call)
         except ChartloopError as error:
             return error_answer(error)
@@ -81,7 +81,7 @@ class Gate:
             return unavailable
         return internal
 
-    def _let_in(self, environ: dict[str, Any], action: str, target: str, *, bulk: bool) -> Call:
+    def _let_in(self, environ: dict[str, Any], action: str, target: str, *, bulk: bool, streamed: bool) -> Call:
         subject = NOBODY
         number = str(environ.get("chartloop.request_id") or request_id(environ))
         try:
@@ -89,7 +89,7 @@ class Gate:
             if "\x00" in target:  # no id holds it, and PostgreSQL takes none
                 raise NotFound
             require_json_answer(environ)
-            body = self._body(environ, subject, bulk=bulk)
+            body = b"" if streamed else self._body(environ, subject, bulk=bulk)
         except ChartloopError as error:
             self.repository.refused(Scope(subject, action, number), target, error)
             raise

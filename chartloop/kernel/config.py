@@ -23,6 +23,7 @@ from chartloop.kernel.settings_sections import (
     MllpSettings,
     PolicySettings,
     ServerSettings,
+    TelemetrySettings,
     WorkerSettings,
 )
 
@@ -40,6 +41,7 @@ class Settings(BaseSettings):
     bus: BusSettings = BusSettings()
     server: ServerSettings = ServerSettings()
     mllp: MllpSettings = MllpSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     egress: EgressSettings = EgressSettings()
     worker: WorkerSettings = WorkerSettings()
     audit: AuditSettings = AuditSettings()

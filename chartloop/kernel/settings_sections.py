@@ -48,6 +48,16 @@ class MllpSettings(Section):
     idle_timeout_s: float = Field(default=300.0, gt=0, description="A connection that is silent for so long is closed.")
 
 
+class TelemetrySettings(Section):
+    """Device telemetry."""
+
+    max_bytes: int = Field(default=4_000_000_000, ge=1, description="Largest payload that is read as a stream (Apple Health).")
+    json_max_bytes: int = Field(default=64_000_000, ge=1, description="Largest JSON payload.")
+    close_after_s: float = Field(default=900.0, ge=0, description="How long after its end an hour waits for late readings before its Observation is written.")
+    observations_per_request: int = Field(default=500, ge=0, description="Most Observations that are written before a payload is answered; the others follow.")
+    publish_interval_s: float = Field(default=5.0, gt=0, description="How often closed hours become Observations.")
+
+
 class EgressSettings(Section):
     """What the server itself may call."""
 

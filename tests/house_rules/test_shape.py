@@ -12,7 +12,7 @@ FORBIDDEN_NAMES = {"utils", "helpers", "common", "manager", "misc"}
 
 # Tables of data, and nothing else.
 LONG_FILES = {"chartloop/migrations/versions/0001_first_light.py"}
-LONG_FUNCTIONS = {f"chartloop/migrations/versions/0001_first_light.py:{name}" for name in ("upgrade", "downgrade")}
+MIGRATIONS = "chartloop/migrations/versions/"  # written by Alembic
 
 
 def test_a_file_has_at_most_400_lines():
@@ -27,7 +27,7 @@ def test_a_function_has_at_most_50_lines():
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 lines = (node.end_lineno or node.lineno) - node.lineno + 1
                 where = f"{name(path)}:{node.name}"
-                if lines > MAX_FUNCTION_LINES and where not in LONG_FUNCTIONS:
+                if lines > MAX_FUNCTION_LINES and not where.startswith(MIGRATIONS):
                     long.append(f"{where} {lines}")
     assert long == []
 

@@ -1,0 +1,1 @@
+"""Payloads of device vendors become canonical readings: pure, one module per vendor."""
