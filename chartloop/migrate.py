@@ -21,6 +21,7 @@ TABLE_MODULES = (
     "claims.tables",
     "fhir_server.tables",
     "ingest.tables",
+    "predictions.risk.tables",
     "smart_apps.tables",
 )
 ADVISORY_LOCK = 0x63686C70  # "chlp": two processes that start together migrate one after the other
