@@ -42,9 +42,9 @@ UNITS: Final[Mapping[str, Mapping[str, float]]] = {
 """UCUM units that are understood, and what one of them is in the unit of the feature."""
 
 SMOKING_STATUS: Final = "72166-2"
-PRESSURE_PANELS: Final = ("85354-9", "55284-4")
-RARE: Final = ("2093-3", "14647-2", "2085-9", "14646-4", "2160-0", "38483-4", "14682-9", "98979-8", "39156-5", SMOKING_STATUS)
-FREQUENT: Final = (*PRESSURE_PANELS, "8480-6")
+SYSTOLIC: Final = ("8480-6",)
+"""Blood pressure comes often: alone, or as a component of a panel."""
+SELDOM: Final = ("2093-3", "14647-2", "2085-9", "14646-4", "2160-0", "38483-4", "14682-9", "98979-8", "39156-5", SMOKING_STATUS)
 
 SMOKING: Final[Mapping[tuple[str, str], bool]] = {
     **{(SNOMED, code): True for code in ("449868002", "428041000124106", "428071000124103", "428061000124105", "77176002")},

@@ -1,7 +1,7 @@
 """Read one patient's chart through the door: one read and five searches, each in the audit log; none of them sees a labelled row.
 
 Values that come often (blood pressure) are searched apart from values that come seldom, so that a week of telemetry does not hide last
-year's cholesterol; a search goes on to its next page only while a value is still unseen.
+year's cholesterol; a search goes on to its next page only while a value is still unseen, and not past the tenth.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from chartloop.kernel.errors import Gone, NotFound
 from fhir_server.repository import Repository
 from fhir_server.store import Stored
 from predictions.risk import codes
+from predictions.risk import features as f
 from predictions.risk.features import Features
-from predictions.risk.reading import DAY_US, VALID, Entry, Limits, chart_to_features, codings
+from predictions.risk.reading import DAY_US, VALID, Entry, Limits, chart_to_features, valid_values
 from predictions.risk.systems import LOINC
 
 PAGE = 100
@@ -37,8 +38,9 @@ class Gathering:
         except (NotFound, Gone):
             return Features(patient, "", alive=False)
         limits = self._limits
-        labs = self._observations(scope, patient, codes.RARE, at_us - limits.lab_days * DAY_US)
-        vitals = self._observations(scope, patient, codes.FREQUENT, at_us - limits.vital_days * DAY_US)
+        seldom = {f.TOTAL, f.HDL, codes.CREATININE, f.BMI, f.SMOKING}
+        labs = self._observations(scope, patient, codes.SELDOM, seldom, at_us - max(limits) * DAY_US)
+        vitals = self._observations(scope, patient, codes.SYSTOLIC, {f.SYSTOLIC}, at_us - limits.vital_days * DAY_US)
         conditions = self._all(scope, "Condition", f"patient={patient}&_count=200")
         medicines = [
             *self._all(scope, "MedicationRequest", f"patient={patient}&status=active&_count=200"),
@@ -46,15 +48,15 @@ class Gathering:
         ]
         return chart_to_features(_entry(person), [*labs, *vitals], conditions, medicines, at_us=at_us, limits=limits)
 
-    def _observations(self, scope: Scope, patient: str, loinc: tuple[str, ...], since_us: int) -> Iterator[Entry]:
+    def _observations(self, scope: Scope, patient: str, loinc: tuple[str, ...], unseen: set[str], since_us: int) -> Iterator[Entry]:
+        """Yield observations of some codes, newest first, until every value was seen once or there are no more."""
         wanted = ",".join(f"{LOINC}|{code}" for code in loinc)
-        query: str | None = f"patient={patient}&code={wanted}&status={','.join(sorted(VALID))}&date=ge{clock.iso(since_us)}&_sort=-date&_count={PAGE}"
-        unseen = set(loinc)
+        query: str | None = f"patient={patient}&combo-code={wanted}&status={','.join(sorted(VALID))}&date=ge{clock.iso(since_us)}&_sort=-date&_count={PAGE}"
         for _ in range(MOST_PAGES):
             page = self._repository.search(scope, "Observation", query or "")
             for stored in page.entries:
                 entry = _entry(stored)
-                unseen -= {code for _, code, _ in codings(entry.resource.get("code"))}
+                unseen = unseen - {name for name, _, _ in valid_values(entry.resource)}
                 yield entry
             query = page.next
             if query is None or not unseen:

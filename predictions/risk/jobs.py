@@ -83,7 +83,7 @@ class PredictionConsumer:
                     self._write(scope, change, None)
             self._database.write(also)
         if changes:
-            _log.info("Predictions of a patient changed.", action="risk.predicted", assessments=len(changes))
+            _log.debug("Predictions of a patient changed.", action="risk.predicted", assessments=len(changes))
 
     def _write(self, scope: Scope, entries: Sequence[Mapping[str, Any]], also: Also | None) -> None:
         if entries:

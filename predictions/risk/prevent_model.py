@@ -1,6 +1,7 @@
 """AHA PREVENT 2023, base model, stroke within 10 years, behind the port; its contributions are the equation's own terms.
 
-The baseline is a person of the same age and sex with the equation's reference values. All terms but age are centred on them, so age
+The baseline is a person of the same age and sex with the equation's reference values: systolic pressure 130 mm[Hg], HDL cholesterol
+1.3 mmol/L (50 mg/dL), non-HDL cholesterol 3.5 mmol/L (135 mg/dL), eGFR 90, no diabetes, no smoking, neither antihypertensive nor statin. All terms but age are centred on them, so age
 cancels and what each concept adds is exact. A product belongs to the concept it modifies: age times pressure to the pressure, treatment
 times pressure to the treatment, statin times cholesterol to the statin. Body mass index is in the equations, but not in the one for stroke.
 """
@@ -72,12 +73,8 @@ def features_to_person(features: Features) -> Person:
 
 
 def baseline_text(features: Features) -> str:
-    """Describe the reference person of the same age and sex."""
-    who = "woman" if features.sex == "female" else "man"
-    return (
-        f"a {who} of {features.number(f.AGE):.0f} with the reference values of the equation: systolic pressure 130 mm[Hg], HDL cholesterol 50 mg/dL, "
-        "non-HDL cholesterol 135 mg/dL, eGFR 90, no diabetes, no smoking, neither antihypertensive nor statin"
-    )
+    """Describe the reference person of the same age and sex; the module says which values."""
+    return f"a {'woman' if features.sex == 'female' else 'man'} of {features.number(f.AGE):.0f} with the reference values of the equation"
 
 
 def _contribution(features: Features, concept: str, log_odds: float) -> Contribution:

@@ -132,9 +132,9 @@ def _newest(observations: Iterable[Entry], at_us: int, limits: Limits) -> dict[s
     for resource, reference in observations:
         date = recorded(resource)
         when = instant_us(date)
-        if when is None or when > at_us or resource.get("status") not in VALID or _implausible(resource):
+        if when is None or when > at_us:
             continue
-        for name, value, said in _values(resource):
+        for name, value, said in valid_values(resource):
             days = limits.vital_days if name in {f.SYSTOLIC, f.BMI} else limits.lab_days
             # Of two at the same moment the larger reference decides, so that the order of a page never does.
             if at_us - when <= days * DAY_US and (name not in newest or (when, reference) > (newest[name].at_us, newest[name].reference)):
@@ -146,8 +146,10 @@ def _implausible(resource: Mapping[str, Any]) -> bool:
     return any(e.get("url") == IMPLAUSIBLE and e.get("valueBoolean") is not False for e in resource.get("extension", ()))
 
 
-def _values(resource: Mapping[str, Any]) -> Iterator[tuple[str, float, str]]:
-    """Yield (name, value, what is said) of an observation and of its components."""
+def valid_values(resource: Mapping[str, Any]) -> Iterator[tuple[str, float, str]]:
+    """Yield (name, value, what is said) of an observation and of its components, as far as they are valid."""
+    if resource.get("status") not in VALID or _implausible(resource):
+        return
     for part in (resource, *resource.get("component", ())):
         for system, code, _ in codings(part.get("code")):
             if system != LOINC:

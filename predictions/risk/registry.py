@@ -32,6 +32,14 @@ class _Seen(NamedTuple):
     refusal: str
 
 
+class _Loaded(NamedTuple):
+    """The trees of the directory as it was last loaded."""
+
+    signature: Signature
+    model: RiskModel | None
+    refusal: str
+
+
 class Registry:
     """The risk models of one process; threads may share it."""
 
@@ -42,11 +50,11 @@ class Registry:
         self._published = PreventStroke()
         self._lock = threading.Lock()
         self._seen = _Seen((), None, "")
-        self._loaded: tuple[Signature, RiskModel | None] = ((), None)
+        self._loaded = _Loaded((), None, "")
 
     def models(self) -> tuple[RiskModel, ...]:
         """Return the models to predict with now."""
-        trained = self._trained()
+        trained = self._trained().model
         return (self._published, trained) if trained is not None else (self._published,)
 
     def model_label(self, model_id: str) -> dict[str, Any] | None:
@@ -70,10 +78,7 @@ class Registry:
 
     def refusal(self) -> str:
         """Say why the model in the directory is not used; "" if it is, or if there is none."""
-        seen = self._look()
-        if seen.record is not None and self._trained() is None:
-            return NOT_INSTALLED
-        return seen.refusal
+        return self._look().refusal or self._trained().refusal
 
     def _look(self) -> _Seen:
         """Read the directory if it changed since it was read."""
@@ -95,25 +100,27 @@ class Registry:
             return _Seen(now, None, str(error))
         return _Seen(now, record, "")
 
-    def _trained(self) -> RiskModel | None:
+    def _trained(self) -> _Loaded:
         """Load the trees of the model in use, once for each content of the directory."""
         seen = self._look()
         with self._lock:
-            if self._loaded[0] != seen.signature:
-                self._loaded = (seen.signature, _load(seen.record))
-            return self._loaded[1]
+            if self._loaded.signature != seen.signature:
+                self._loaded = _load(seen)
+            return self._loaded
 
 
-def _load(record: Record | None) -> RiskModel | None:
+def _load(seen: _Seen) -> _Loaded:
+    record, refusal = seen.record, ""
     if record is None:
-        return None
+        return _Loaded(seen.signature, None, "")
     try:
         model = LightgbmStroke(record.trees, record.facts)
     except ImportError:
-        _log.warning(NOT_INSTALLED, action="risk.refused")
-        return None
+        refusal = NOT_INSTALLED
     except Exception as error:  # LightGBM tells a broken file in errors of its own
-        _log.warning(f"The trained risk model is refused: its trees cannot be read ({type(error).__name__}).", action="risk.refused")
-        return None
+        refusal = f"Its trees cannot be read: {type(error).__name__}."
+    if refusal:
+        _log.warning(f"The trained risk model is refused: {refusal}", action="risk.refused")
+        return _Loaded(seen.signature, None, refusal)
     _log.info("A trained risk model is in use.", action="risk.loaded", model=model.id, version=model.version)
-    return model
+    return _Loaded(seen.signature, model, "")

@@ -49,7 +49,8 @@ class Clinic:
         store = open_store(database, access, self.audit, Outbox(self.bus, SECRET), LabelService(), secret=SECRET, base="http://127.0.0.1:8080/fhir")
         self.repository = Repository(store)
         self.engine = engine_subject(access.policies, "risk")
-        self.registry = Registry(data / "models" / "risk", demo=True)
+        self.models = data / "models" / "risk"
+        self.registry = Registry(self.models, demo=True)
         self.runs: list[str] = []
 
     def consumer(self, *, min_interval_s: float = 0.0) -> PredictionConsumer:

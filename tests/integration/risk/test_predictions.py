@@ -9,6 +9,9 @@ import pytest
 
 from chartloop.kernel.clock import FakeClock
 from chartloop.kernel.errors import NotFound
+from predictions.risk.model_directory import write_model
+from predictions.risk.synthetic_cohort import synthetic_cohort
+from predictions.risk.train import train
 from tests.integration.risk.conftest import Clinic, extensions, nested, scope
 from tests.unit.kernel.consumers import eventually
 from tests.unit.risk.charts import CHART, DIABETES, PANEL, PATIENT, SMOKER, measured
@@ -32,7 +35,7 @@ def test_a_chart_becomes_a_risk_assessment_with_contributions_and_provenance(cli
     (prediction,) = found["prediction"]
     assert prediction["whenRange"]["high"] == {"value": 10, "unit": "a", "system": "http://unitsofmeasure.org", "code": "a"}
     (baseline,) = map(nested, extensions(found, "risk-baseline"))
-    assert baseline["text"].startswith("a woman of 60 with the reference values")
+    assert baseline["text"] == "a woman of 60 with the reference values of the equation"
     contributions = list(map(nested, extensions(found, "risk-contribution")))
     added = math.fsum(c["contribution"] for c in contributions)
     p, p0 = prediction["probabilityDecimal"], baseline["probability"]
@@ -90,7 +93,7 @@ def test_a_new_value_makes_the_next_version_and_its_provenance(clinic: Clinic, f
 @pytest.mark.conformance("Prediction", "1,000 changes to one patient cause at most two runs")
 def test_a_thousand_changes_to_one_patient_cause_at_most_two_runs(clinic: Clinic, fake_clock: FakeClock) -> None:
     clinic.transaction(CHART)
-    changed = [measured(f"bp{n}", "8480-6", 120 + n % 50, "mm[Hg]", "2026-11-21T09:00:00Z") for n in range(1000)]
+    changed = [measured(f"bp{n}", "8480-6", 120 + n % 50, "mm[Hg]", f"2026-11-21T09:{n // 60:02d}:{n % 60:02d}Z") for n in range(1000)]
     with clinic.worker(min_interval_s=30) as worker:
         for start in range(0, 1000, 50):
             clinic.transaction(changed[start : start + 50])
@@ -228,3 +231,68 @@ def _events(clinic: Clinic):
 
     with clinic.database.read() as session:
         return [Event(*row) for row in session.all("SELECT id, type, subject, version, key, trace, recorded FROM event ORDER BY seq")]
+
+
+@pytest.mark.conformance("Prediction", "two models behind one port; a trained model's RiskAssessment names where its labels came from")
+def test_a_trained_model_predicts_beside_the_equation_from_the_next_run_on(clinic: Clinic, fake_clock: FakeClock) -> None:
+    clinic.transaction(CHART)
+    clinic.work()
+    trained = train(synthetic_cohort(4000, seed=3), labels_source="Made up for a test", data="made up", years=10, demo=True, date="2026-11-22")
+    write_model(trained, clinic.models)
+    clinic.put({**PATIENT, "active": True})
+    clinic.work()
+    by_model = {r["method"]["coding"][0]["code"]: r for r in clinic.assessments()}
+    assert by_model.keys() == {"prevent-stroke-10y", "lightgbm-stroke"}
+    found = by_model["lightgbm-stroke"]
+    assert found["method"]["coding"][0]["version"] == trained.facts["version"]
+    assert [e["valueString"] for e in extensions(found, "risk-labels-source")] == ["Made up for a test"]
+    assert not extensions(by_model["prevent-stroke-10y"], "risk-labels-source")
+    assert [e["valueString"] for e in extensions(found, "risk-missing")] == ["Body mass index"]
+    weight = next(c for c in map(nested, extensions(found, "risk-contribution")) if c["feature"] == "body-mass-index")
+    assert weight["valueString"] == "not recorded"
+    assert found["status"] == "final"
+
+
+def test_a_deleted_assessment_is_made_again(clinic: Clinic) -> None:
+    clinic.transaction(CHART)
+    clinic.work()
+    clinic.delete(f"RiskAssessment/{clinic.assessment()['id']}")
+    clinic.put({**PATIENT, "active": True})
+    clinic.work()
+    found = clinic.assessment()
+    assert (found["status"], found["meta"]["versionId"]) == ("final", "3")
+    assert f"RiskAssessment/{found['id']}/_history/3" in {p["target"][0]["reference"] for p in clinic.provenances()}
+
+
+def test_a_patient_whose_last_event_is_closed_to_the_engine_is_still_found(clinic: Clinic) -> None:
+    clinic.transaction([*CHART, {**DIABETES, "id": "psy", "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "F32.1"}]}}])
+    events = [e for e in _events(clinic) if e.subject == "Condition/psy"]
+    clinic.consumer().handle(events[0], lambda _tx: None)
+    assert clinic.assessment()["status"] == "final"
+
+
+def test_what_belongs_to_no_patient_is_passed_over(clinic: Clinic) -> None:
+    clinic.put(measured("x", "8480-6", 130, "mm[Hg]", subject={"reference": "Device/d1"}))
+    clinic.work()
+    assert clinic.runs == []
+
+
+def test_a_week_of_telemetry_does_not_hide_last_year_s_cholesterol(clinic: Clinic) -> None:
+    clinic.transaction(CHART)
+    clinic.transaction([measured(f"t{n}", "8480-6", 140, "mm[Hg]", f"2026-11-21T{n // 60:02d}:{n % 60:02d}:00Z") for n in range(300)])
+    wrong = [measured(f"w{n}", "2093-3", 999, "furlong", f"2026-11-2{n % 2}T00:{n // 60:02d}:{n % 60:02d}Z") for n in range(150)]
+    clinic.transaction(wrong)
+    clinic.work()
+    found = clinic.assessment()
+    assert found["status"] == "final"
+    assert {"reference": "Observation/t299"} in found["basis"]
+    assert {"reference": "Observation/tc"} in found["basis"]
+
+
+@pytest.mark.conformance("Card", "the stored prediction is found by patient and the models' codes, newest first")
+def test_the_stored_prediction_is_found_by_patient_and_method(clinic: Clinic) -> None:
+    clinic.transaction(CHART)
+    clinic.work()
+    method = ",".join(f"https://chartloop.example/fhir/CodeSystem/risk-model|{model}" for model in ("prevent-stroke-10y", "lightgbm-stroke"))
+    query = f"patient=Patient/p1&method={method}&_sort=-date&_count=10"
+    assert [s.id for s in clinic.repository.search(scope("clinician"), "RiskAssessment", query).entries] == [clinic.assessment()["id"]]

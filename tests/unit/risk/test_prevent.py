@@ -17,7 +17,17 @@ from predictions.risk.prevent import FACTS, Person, log_odds, probability, terms
 from predictions.risk.prevent_model import CONCEPTS, PreventStroke
 
 ARCHIVE = "risk/preventr-tables-tests.tar.xz"
-BASE = {"age": 50, "total_cholesterol": 200, "hdl_cholesterol": 45, "systolic": 160, "egfr": 90, "diabetes": True, "smoking": False, "antihypertensive": True, "statin": False}
+BASE = {
+    "age": 50,
+    "total_cholesterol": 200,
+    "hdl_cholesterol": 45,
+    "systolic": 160,
+    "egfr": 90,
+    "diabetes": True,
+    "smoking": False,
+    "antihypertensive": True,
+    "statin": False,
+}
 
 
 def person(sex: str = "female", **more: object) -> Person:
@@ -100,7 +110,9 @@ def test_every_term_belongs_to_one_concept_or_to_the_baseline() -> None:
 @pytest.mark.parametrize("sex", ["female", "male"])
 def test_the_reference_person_has_the_baseline_risk_at_every_age(sex: str) -> None:
     for age in range(30, 80):
-        reference = chart(sex, age=age, total_cholesterol=4.8 / 0.02586, hdl_cholesterol=1.3 / 0.02586, systolic_blood_pressure=130, egfr=90, diabetes=0, antihypertensive=0)
+        reference = chart(
+            sex, age=age, total_cholesterol=4.8 / 0.02586, hdl_cholesterol=1.3 / 0.02586, systolic_blood_pressure=130, egfr=90, diabetes=0, antihypertensive=0
+        )
         found = predicted(reference)
         assert found.probability == pytest.approx(found.baseline, rel=1e-12, abs=1e-12)
         assert all(abs(c.log_odds) < 1e-12 for c in found.contributions)

@@ -115,7 +115,11 @@ def test_an_active_diabetes_counts(change: dict[str, Any], diabetes: bool) -> No
 
 @pytest.mark.parametrize("code", ["I63.9", "I21.4", "I50.9", "Z86.73"])
 def test_a_cardiovascular_disease_counts_even_if_resolved(code: str) -> None:
-    condition = {**DIABETES, "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": code}]}, "clinicalStatus": {"coding": [{"code": "resolved"}]}}
+    condition = {
+        **DIABETES,
+        "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": code}]},
+        "clinicalStatus": {"coding": [{"code": "resolved"}]},
+    }
     assert read(condition).flag("cardiovascular-disease")
 
 
@@ -134,7 +138,13 @@ RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 )
 def test_a_medicine_counts_by_ingredient_product_or_class(coding: dict[str, Any], feature: str) -> None:
     taken = {**LISINOPRIL, "medicationCodeableConcept": {"coding": [coding]}}
-    statement = {"resourceType": "MedicationStatement", "id": "s", "status": "active", "medicationReference": {"reference": "#m"}, "contained": [{"resourceType": "Medication", "id": "m", "code": {"coding": [coding]}}]}
+    statement = {
+        "resourceType": "MedicationStatement",
+        "id": "s",
+        "status": "active",
+        "medicationReference": {"reference": "#m"},
+        "contained": [{"resourceType": "Medication", "id": "m", "code": {"coding": [coding]}}],
+    }
     other = {"statin": "antihypertensive", "antihypertensive": "statin"}[feature]
     for medicine in (taken, statement):
         features = read(medicine)
@@ -142,7 +152,9 @@ def test_a_medicine_counts_by_ingredient_product_or_class(coding: dict[str, Any]
         assert not features.flag(other)
 
 
-@pytest.mark.parametrize("change", [{"status": "stopped"}, {"intent": "proposal"}, {"authoredOn": "2027-01-01"}, {"medicationCodeableConcept": {"text": "lisinopril"}}])
+@pytest.mark.parametrize(
+    "change", [{"status": "stopped"}, {"intent": "proposal"}, {"authoredOn": "2027-01-01"}, {"medicationCodeableConcept": {"text": "lisinopril"}}]
+)
 def test_a_medicine_that_is_not_taken_now_does_not_count(change: dict[str, Any]) -> None:
     assert not read({**LISINOPRIL, **change}).flag("antihypertensive")
 

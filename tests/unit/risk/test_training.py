@@ -52,7 +52,9 @@ def test_the_same_data_and_seed_give_the_same_model(trained: Trained) -> None:
     assert trained_on(seed=4).facts["version"] != trained.facts["version"]
 
 
-@pytest.mark.conformance("Prediction", "`chartloop predictions train`: monotone constraints, one thread, affine recalibration, a validation record on people held out")
+@pytest.mark.conformance(
+    "Prediction", "`chartloop predictions train`: monotone constraints, one thread, affine recalibration, a validation record on people held out"
+)
 def test_a_model_is_small_monotone_and_measured_on_people_it_has_not_seen(trained: Trained) -> None:
     assert "[num_threads: 1]" in trained.trees
     assert "[deterministic: 1]" in trained.trees
@@ -129,7 +131,16 @@ def test_the_store_s_cohort_has_features_before_and_strokes_after_the_index_date
 
     people = [stored({**PATIENT, "id": f"p{n}"}) for n in range(5)]
     before, after = measured("bp", "8480-6", 150, "mm[Hg]", "2020-01-01T00:00:00Z"), measured("later", "8480-6", 99, "mm[Hg]", "2022-01-01T00:00:00Z")
-    resources = [*people, of(0, before), of(0, after), stroke(0, "2023-05-01"), stroke(1, "2019-01-01"), of(2, before), stroke(3, "2020-06-02"), stroke(4, "2027-01-01")]
+    resources = [
+        *people,
+        of(0, before),
+        of(0, after),
+        stroke(0, "2023-05-01"),
+        stroke(1, "2019-01-01"),
+        of(2, before),
+        stroke(3, "2020-06-02"),
+        stroke(4, "2027-01-01"),
+    ]
     cohort = stored_to_cohort(resources, index_us=parse_iso("2020-06-01T00:00:00Z"), end_us=parse_iso("2026-01-01T00:00:00Z"), limits=Limits())
     assert cohort.labels.tolist() == [1, 0, 1, 0]  # p1 had a stroke before: prevalent, left out; p4's comes after the end
     assert cohort.column("systolic-blood-pressure").tolist()[0] == 150
@@ -192,7 +203,7 @@ def test_trees_that_lightgbm_cannot_read_are_refused(tmp_path: Path, trained: Tr
     facts = {**trained.facts, "version": version_of("no trees", trained.facts)}
     write_model(Trained("no trees", facts, {**trained.validation, "version": facts["version"]}), tmp_path)
     registry = Registry(tmp_path, demo=True)
-    assert ids(registry) == ["prevent-stroke-10y"]
+    assert (ids(registry), registry.refusal()) == (["prevent-stroke-10y"], "Its trees cannot be read: LightGBMError.")
 
 
 def test_a_model_touched_but_not_changed_is_still_the_same(directory: Path) -> None:
@@ -274,3 +285,8 @@ def test_the_command_trains_from_a_table_under_the_name_of_its_labels(tmp_path: 
     assert "female: n" in report
     both = runner.invoke(predictions, ["train", *data, "--store", "--synthetic", "4000"])
     assert "Say one of" in both.output
+
+
+def test_an_empty_store_trains_nothing_and_says_why(tmp_path: Path) -> None:
+    result = CliRunner().invoke(predictions, ["train", "--data", str(tmp_path), "--store", "--label-source", "Problem list"])
+    assert str(result.exception) == "Only 0 of 0 people had a stroke; at least 50 are needed."
