@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import tarfile
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ import pytest
 from predictions.risk.ckd_epi import creatinine_to_egfr
 from predictions.risk.features import Feature, Features
 from predictions.risk.generate_prevent import make_facts
+from predictions.risk.generate_prevent_vectors import SYSTEM, make_vectors, read_rda
 from predictions.risk.model import Insufficient, Prediction, logit
 from predictions.risk.prevent import FACTS, Person, log_odds, probability, terms
 from predictions.risk.prevent_model import CONCEPTS, PreventStroke
@@ -28,6 +32,13 @@ BASE = {
     "antihypertensive": True,
     "statin": False,
 }
+
+
+@cache
+def vectors(archive: Path) -> dict[str, Any]:
+    """The package's tests as our command converts them."""
+    pytest.importorskip("rdata")
+    return make_vectors(archive)
 
 
 def person(sex: str = "female", **more: object) -> Person:
@@ -57,10 +68,7 @@ def test_the_published_example_comes_out(sex: str, risk: str) -> None:
 @pytest.mark.corpus
 @pytest.mark.conformance("Prediction", "PREVENT reproduces the vectors of shared/data/risk, at least 40 cases of both sexes, to the printed digits")
 def test_every_stroke_risk_that_preventr_prints_comes_out_to_the_digit(corpus: Path) -> None:
-    pytest.importorskip("rdata")
-    from predictions.risk.generate_prevent_vectors import make_vectors
-
-    cases = make_vectors(corpus / ARCHIVE)["cases"]
+    cases = vectors(corpus / ARCHIVE)["cases"]
     wrong = [case for case in cases if round(100 * probability(log_odds(Person(**case["person"]), case["model"])), 1) != float(case["printed"].rstrip("%"))]
     assert wrong == []
     different = {(case["model"], json.dumps(case["person"], sort_keys=True)) for case in cases}
@@ -74,12 +82,7 @@ def test_every_stroke_risk_that_preventr_prints_comes_out_to_the_digit(corpus: P
 @pytest.mark.corpus
 def test_a_thousand_people_agree_with_the_package_s_own_tables(corpus: Path, tmp_path: Path) -> None:
     """The .rda people (some invalid on purpose) have no printed risks: they are computed a second time, from sysdata.rda, in another way."""
-    pytest.importorskip("rdata")
-    import tarfile
-
-    from predictions.risk.generate_prevent_vectors import SYSTEM, make_vectors, read_rda
-
-    people = make_vectors(corpus / ARCHIVE)["people"]
+    people = vectors(corpus / ARCHIVE)["people"]
     with tarfile.open(corpus / ARCHIVE) as tar:
         tar.extract(SYSTEM, tmp_path, filter="data")
     table = read_rda(tmp_path / SYSTEM)["base_10yr"]
