@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
 
 from chartloop.app import Door, Kernel
 from chartloop.kernel.access.engines import engine_subject
 from chartloop.kernel.access.subject import Subject
 from chartloop.kernel.audit.sealer import Sealer
 from chartloop.kernel.auth import forget_expired
+from chartloop.kernel.config import Settings
 from chartloop.kernel.keys import secret, signing_key
 from chartloop.kernel.retention import forget_events
 from chartloop.kernel.worker import Consumer, Periodic
@@ -37,6 +39,9 @@ from ingest.telemetry.publishing import Publisher
 from predictions.calibration import DEMO_RECORD, read_record
 from predictions.coder_model import SHIPPED
 from predictions.pool import CoderPool
+from predictions.risk.jobs import PredictionConsumer
+from predictions.risk.reading import Limits
+from predictions.risk.registry import Registry
 from terminology.icd10cm import load as load_icd10cm
 
 HOUR_S = 3600.0
@@ -48,6 +53,7 @@ def consumers(kernel: Kernel, repository: Repository, pool: CoderPool) -> list[C
         MessageConsumer(kernel.database, repository, subject(kernel, "integration")),
         *_claims(kernel, repository),
         *_coding(kernel, repository, pool),
+        _predicting(kernel, repository),
         DeadLetterTasks(repository, kernel.dead_letters, subject(kernel, "dead-letter")),
     ]
 
@@ -83,6 +89,23 @@ def _coding(kernel: Kernel, repository: Repository, pool: CoderPool) -> list[Con
         AssignmentConsumer(repository, coder, pool, Policy(record, settings.demo), icd, labeller),
         CorrectionsConsumer(repository, coder, ledger, secret(kernel.settings.keys, "training.key"), icd, labeller),
     ]
+
+
+def _predicting(kernel: Kernel, repository: Repository) -> PredictionConsumer:
+    settings = kernel.settings.predictions
+    limits = Limits(settings.lab_max_age_days, settings.vital_max_age_days)
+    registry = risk_registry(kernel.settings)
+    return PredictionConsumer(kernel.database, repository, subject(kernel, "risk"), registry, limits=limits, min_interval_s=settings.min_interval_s)
+
+
+def risk_registry(settings: Settings) -> Registry:
+    """The risk models of this process."""
+    return Registry(risk_directory(settings), demo=settings.predictions.demo)
+
+
+def risk_directory(settings: Settings) -> Path:
+    """Where the trained risk model lies."""
+    return settings.predictions.model_directory or settings.data / "models" / "risk"
 
 
 def coder_pool(kernel: Kernel, cores: frozenset[int]) -> CoderPool:

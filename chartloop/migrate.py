@@ -21,6 +21,7 @@ TABLE_MODULES = (
     "claims.tables",
     "fhir_server.tables",
     "ingest.tables",
+    "predictions.risk.tables",
     "ingest.telemetry.tables",
     "smart_apps.tables",
 )

@@ -22,6 +22,7 @@ from chartloop.kernel.settings_sections import (
     LogSettings,
     MllpSettings,
     PolicySettings,
+    PredictionsSettings,
     ServerSettings,
     TelemetrySettings,
     WorkerSettings,
@@ -49,6 +50,7 @@ class Settings(BaseSettings):
     policy: PolicySettings = PolicySettings()
     apps: AppsSettings = AppsSettings()
     coding: CodingSettings = CodingSettings()
+    predictions: PredictionsSettings = PredictionsSettings()
     claims: ClaimsSettings = ClaimsSettings()
     log: LogSettings = LogSettings()
 

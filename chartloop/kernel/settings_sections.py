@@ -116,6 +116,16 @@ class CodingSettings(Section):
     note_timeout_s: float = Field(default=60.0, gt=0, description="Longest time for one note.")
 
 
+class PredictionsSettings(Section):
+    """Risk predictions."""
+
+    demo: bool = Field(default=False, description="Set by the demo alone: a model validated on made-up people counts.")
+    model_directory: Path | None = Field(default=None, description="Directory of the trained risk model; empty is DATA/models/risk.")
+    min_interval_s: float = Field(default=30.0, ge=0, description="Least time between two predictions for one patient; what changes meanwhile is answered at its end.")
+    lab_max_age_days: int = Field(default=730, ge=1, description="A laboratory value or smoking status older than this counts as not recorded.")
+    vital_max_age_days: int = Field(default=365, ge=1, description="A blood pressure or body mass index older than this counts as not recorded.")
+
+
 class ClaimsSettings(Section):
     """Claims to payers."""
 

@@ -56,7 +56,8 @@ def _by_role(s: Subject, action: str, row: RowAttributes) -> bool:
             feeds = DIRECTORY | PEOPLE | VISIT | CLINICAL | NOTE | {"Provenance", "Account", "ChargeItem", "Coverage"}
             return bundle or ((look or put or action == "create") and kind in feeds)
         case "risk-engine":
-            return (look and kind in PEOPLE | VISIT | CLINICAL) or (action in {"create", "update"} and kind in {"RiskAssessment", "Provenance"})
+            writes = (action in {"create", "update"} and kind in {"RiskAssessment", "Provenance"}) or (action == "assign-id" and kind == "RiskAssessment")
+            return bundle or (look and kind in PEOPLE | VISIT | CLINICAL) or writes
         case "omop-bridge":
             return look and kind in DIRECTORY | PEOPLE | VISIT | CLINICAL
         case "subscription-engine":

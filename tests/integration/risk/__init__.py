@@ -1,0 +1,1 @@
+"""Risk predictions on a real store, on both databases."""
