@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from flask import Flask
 
 from cds_hooks import routes as cds_routes
+from cds_hooks.chart import Chart
+from cds_hooks.feedback_log import FeedbackLog
+from cds_hooks.model_page import ModelLabel
+from cds_hooks.risk_card import Surroundings
+from cds_hooks.stroke_risk import StrokeRisk
 from chartloop.app import Kernel, base_url
 from chartloop.kernel import auth
 from chartloop.kernel.access.subject import Subject
 from chartloop.kernel.health import Check, database_check, health_blueprint
 from chartloop.kernel.http import WsgiApp, with_common_headers
+from chartloop.kernel.keys import secret
 from chartloop.kernel.metrics import BusCollector, Metrics
 from chartloop.measured import measured
 from fhir_server.api import blueprint as fhir_blueprint
@@ -35,16 +42,54 @@ def build_wsgi(kernel: Kernel, repository: Repository) -> WsgiApp:
     gate = Gate(repository, _authenticator(kernel), f"{base}/fhir", limits, audit_events)
     register_review_app(kernel.database, [settings.apps.review_url], f"{base}/fhir")
     smart = smart_side(kernel.database, repository, kernel.access, _search_codes, base_url=base, keys=settings.keys, token_ttl_s=settings.auth.token_ttl_s)
+    cds = cds_side(kernel, repository, gate.authenticate, model_label=no_label, validated=not_validated)
     metrics = Metrics()
     metrics.registry.register(BusCollector(kernel.database))
     metrics.registry.register(MessageCollector(kernel.database))
     app = Flask("chartloop", static_folder=None)
     app.register_blueprint(fhir_blueprint(gate), url_prefix="/fhir")
-    for blueprint in (*smart.blueprints, cds_routes.blueprint(), health_blueprint(_checks(kernel), metrics)):
+    for blueprint in (*smart.blueprints, cds_routes.blueprint(cds), health_blueprint(_checks(kernel), metrics)):
         app.register_blueprint(blueprint)
     with kernel.database.read() as session:
         origins = {*clients.origins(session), *settings.server.cors_origins}
     return measured(with_common_headers(with_read_path(app.wsgi_app, gate), origins=origins), metrics)
+
+
+def cds_side(
+    kernel: Kernel, repository: Repository, authenticate: Authenticate, *, model_label: ModelLabel, validated: Callable[[str], bool]
+) -> cds_routes.Cds:
+    """Build what the CDS Hooks addresses answer from.
+
+    Args:
+        kernel: Settings, keys, database and audit log.
+        repository: The door to stored predictions.
+        authenticate: Finds whose the EHR's token is.
+        model_label: Gives a model's label, from memory: a card asks for it.
+        validated: Whether a local validation record of a model exists, from memory.
+    """
+    settings, base = kernel.settings, base_url(kernel.settings)
+    key = secret(settings.keys, "cards.key")
+    around = Surroundings(
+        base,
+        settings.apps.explainer_url or f"{settings.apps.review_url.rstrip('/')}/explain/launch",
+        key,
+        round(settings.cds.stale_after_s * 1_000_000),
+        validated,
+        lambda model: model_label(model) is not None,
+    )
+    service = StrokeRisk(Chart(repository, authenticate, f"{base}/fhir"), around)
+    log = FeedbackLog(kernel.database, kernel.audit, settings.cds.feedback_per_day)
+    return cds_routes.Cds(service, log, model_label, key, settings.cds.body_max_bytes)
+
+
+def no_label(_model: str) -> Mapping[str, Any] | None:
+    """No model has a label."""
+    return None
+
+
+def not_validated(_model: str) -> bool:
+    """No model has a local validation record."""
+    return False
 
 
 def _authenticator(kernel: Kernel) -> Authenticate:

@@ -15,6 +15,7 @@ from chartloop.kernel.settings_sections import (
     AuditSettings,
     AuthSettings,
     BusSettings,
+    CdsSettings,
     ClaimsSettings,
     CodingSettings,
     DatabaseSettings,
@@ -48,6 +49,7 @@ class Settings(BaseSettings):
     apps: AppsSettings = AppsSettings()
     coding: CodingSettings = CodingSettings()
     claims: ClaimsSettings = ClaimsSettings()
+    cds: CdsSettings = CdsSettings()
     log: LogSettings = LogSettings()
 
     @classmethod

@@ -95,6 +95,7 @@ class AppsSettings(Section):
     """SMART apps of this product."""
 
     review_url: str = Field(default="http://127.0.0.1:8501", description="Where browsers reach the review app; the EHR launches it there.")
+    explainer_url: str = Field(default="", description="Launch URL of the explanation page; empty is /explain/launch at review_url.")
 
 
 class CodingSettings(Section):
@@ -118,6 +119,14 @@ class ClaimsSettings(Section):
     payer_timeout_s: float = Field(default=10.0, gt=0, description="Total time of one call to a payer.")
     note_wait_s: float = Field(default=60.0, ge=0, description="How long a claim with diagnoses but without a note waits for the note.")
     draft_interval_s: float = Field(default=15.0, gt=0, description="How often held drafts are looked at again.")
+
+
+class CdsSettings(Section):
+    """CDS Hooks."""
+
+    stale_after_s: float = Field(default=31_536_000.0, gt=0, description="Age from which a prediction is not shown: a year, for age is among its inputs.")
+    body_max_bytes: int = Field(default=1_000_000, ge=1, description="Largest call of a service, prefetch included.")
+    feedback_per_day: int = Field(default=5_000, ge=0, description="Most feedback kept in a day; more answers 429.")
 
 
 class LogSettings(Section):
