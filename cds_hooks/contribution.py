@@ -20,8 +20,8 @@ def percentage_points(probability: float, log_odds: float) -> float:
         log_odds: The contribution of one factor against the baseline.
     """
     inside = min(max(probability, _EDGE), 1 - _EDGE)
-    without = log(inside / (1 - inside)) - log_odds
-    return 100 * (inside - _expit(without))
+    result = log(inside / (1 - inside))
+    return 100 * (_expit(result) - _expit(result - log_odds))
 
 
 def _expit(x: float) -> float:

@@ -102,7 +102,7 @@ def _rendered(
     labelled = around.labelled(prediction.model)
     links = [smart_link("How this was calculated", around.explainer_url, json.dumps({"riskAssessment": prediction.id}))] if prediction.id else []
     links += [absolute_link("About this model", label_url)] if labelled else []
-    topic = {"system": RISK_MODEL, "code": prediction.model, "display": shorten(prediction.model_name, 80)}
+    topic = {"system": RISK_MODEL, "code": prediction.model, "display": _name(prediction)}
     return card(
         uuid=card_id(around.key, prediction.model, prediction.id, prediction.version, kind),
         summary=summary,
@@ -118,7 +118,7 @@ def _summary(prediction: Prediction, probability: float) -> str:
     """The outcome may be long; the numbers are never what is cut off."""
     beside = f", baseline {percent(prediction.baseline)}" if prediction.baseline is not None else ""
     numbers = f": {percent(probability)}{beside}"
-    return f"{shorten(prediction.outcome, 60)}{numbers} ({shorten(prediction.model_name, 45)})"
+    return f"{_outcome(prediction)}{numbers} ({_name(prediction, 45)})"
 
 
 def _detail(prediction: Prediction, probability: float, factors: Sequence[tuple[Factor, float]]) -> str:
@@ -129,7 +129,7 @@ def _detail(prediction: Prediction, probability: float, factors: Sequence[tuple[
 
 
 def _opening(prediction: Prediction, probability: float) -> str:
-    result = f"**{escape(prediction.outcome)}: {percent(probability)}.**"
+    result = f"**{escape(_outcome(prediction))}: {percent(probability)}.**"
     if prediction.baseline is None:
         return f"{result} The model gives no baseline."
     what = f", for {escape(prediction.baseline_text, 200)}" if plain(prediction.baseline_text) else ""
@@ -138,7 +138,7 @@ def _opening(prediction: Prediction, probability: float) -> str:
 
 def _row(factor: Factor, points: float) -> tuple[str, ...]:
     towards = "raises the result" if points > 0 else "lowers the result"
-    return escape(factor.label, 60), escape(factor.value, 60) or "not given", escape(factor.date, 10) or "not given", towards, f"{abs(points):.1f} points"
+    return escape(factor.label, 60) or "unnamed", escape(factor.value, 60) or "not given", escape(factor.date, 10) or "not given", towards, f"{abs(points):.1f} points"
 
 
 def _closing(prediction: Prediction) -> list[str]:
@@ -149,23 +149,31 @@ def _closing(prediction: Prediction) -> list[str]:
 def _origin(prediction: Prediction, verb: str) -> list[str]:
     """When, by which version of which model, from whose labels, and why the card is here."""
     version = f", version {escape(prediction.model_version, 40)}" if plain(prediction.model_version) else ""
-    made = f"{verb} {_minute(prediction.made)} by {escape(prediction.model_name)}{version}. You see this because the chart was opened."
+    made = f"{verb} {_minute(prediction.made)} by {escape(_name(prediction))}{version}. You see this because the chart was opened."
     labels = plain(prediction.labels_source)
     return [made, f"The labels that the model was trained on: {escape(labels, 200)}"] if labels else [made]
 
 
 def _incomplete(prediction: Prediction) -> tuple[str, str]:
-    outcome, missing = shorten(prediction.outcome, 60), prediction.missing
+    outcome, missing = _outcome(prediction), prediction.missing
     summary = f"{outcome}: not calculated, {f'not recorded: {_listed(missing, plain)}' if missing else 'inputs are missing'}"
     wanted = f"Not recorded: {_listed(missing, escape)}." if missing else "Inputs are missing; the record does not say which."
     return summary, "\n\n".join([f"**{escape(outcome)}: not calculated.** {wanted}", *_origin(prediction, "Looked at")])
 
 
 def _out_of_date(prediction: Prediction) -> tuple[str, str]:
-    outcome, day = shorten(prediction.outcome, 60), iso(prediction.made)[:10]
-    summary = f"{outcome}: the last result is of {day}, too old to be shown ({shorten(prediction.model_name, 30)})"
+    outcome, day = _outcome(prediction), iso(prediction.made)[:10]
+    summary = f"{outcome}: the last result is of {day}, too old to be shown ({_name(prediction, 30)})"
     detail = f"**{escape(outcome)}: the stored result is out of date.** It was calculated on {day} and is not shown as today's."
     return summary, "\n\n".join([detail, *_closing(prediction)])
+
+
+def _outcome(prediction: Prediction) -> str:
+    return shorten(prediction.outcome, 60) or "Risk of stroke"
+
+
+def _name(prediction: Prediction, limit: int = 80) -> str:
+    return shorten(prediction.model_name, limit) or prediction.model
 
 
 def _listed(names: Sequence[str], write: Callable[[str], str]) -> str:
@@ -192,11 +200,11 @@ def largest(factors: Iterable[Factor], probability: float) -> list[tuple[Factor,
 
 def _for_machines(prediction: Prediction, probability: float, factors: Sequence[tuple[Factor, float]]) -> dict[str, Any]:
     listed = [
-        {"feature": shorten(factor.feature, 80), "label": shorten(factor.label, 80), "logOdds": factor.log_odds, "percentagePoints": round(points, 4)}
+        {"feature": shorten(factor.feature, 80) or "unnamed", "label": shorten(factor.label, 80) or "unnamed", "logOdds": factor.log_odds, "percentagePoints": round(points, 4)}
         for factor, points in factors
     ]
     made: dict[str, Any] = {"model": prediction.model, "probability": probability, "calculated": iso(prediction.made)}
-    if prediction.model_version:
+    if plain(prediction.model_version):
         made["modelVersion"] = shorten(prediction.model_version, 80)
     if prediction.baseline is not None:
         made["baseline"] = prediction.baseline

@@ -65,9 +65,9 @@ Calculated 2026-11-22 07:00 UTC by AHA PREVENT 2023, stroke, 10 years, version 1
                 "modelVersion": "1.0.0",
                 "baseline": 0.028,
                 "factors": [
-                    {"feature": "systolic-blood-pressure", "label": "Systolic blood pressure", "logOdds": 0.4183, "percentagePoints": 1.7793},
-                    {"feature": "current-smoker", "label": "Current smoker", "logOdds": 0.31, "percentagePoints": 1.3813},
-                    {"feature": "egfr", "label": "Estimated GFR", "logOdds": -0.0442, "percentagePoints": -0.2304},
+                    {"feature": "systolic-blood-pressure", "label": "Systolic blood pressure", "logOdds": 0.4183, "percentagePoints": 1.7791},
+                    {"feature": "current-smoker", "label": "Current smoker", "logOdds": 0.31, "percentagePoints": 1.3815},
+                    {"feature": "egfr", "label": "Estimated GFR", "logOdds": -0.0442, "percentagePoints": -0.2303},
                 ],
             }
         },
