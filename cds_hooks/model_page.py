@@ -45,5 +45,5 @@ def sections(label: Mapping[str, Any]) -> list[Section]:
 def _rows(label: Mapping[str, Any]) -> Iterator[tuple[str, Attribute]]:
     for entry in label.get("attributes") or ():
         value = str(entry.get("value") or UNKNOWN).strip()
-        known = value.lower() != UNKNOWN
+        known = not value.lower().startswith(UNKNOWN)
         yield str(entry.get("section", "")), Attribute(int(entry.get("number", 0)), str(entry.get("attribute", "")), value, known)

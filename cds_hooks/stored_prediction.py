@@ -5,6 +5,7 @@ Spec: https://hl7.org/fhir/R4/riskassessment.html
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,6 +18,7 @@ from fhir_server.indexer_dates import date_bounds
 from fhir_server.redaction import is_subsetted
 
 EXTENSION: Final = f"{BASE}/StructureDefinition"
+_ID: Final = re.compile(r"[A-Za-z0-9.\-]{1,64}")
 _SHOWN: Final = frozenset({"final", "amended", "corrected"})
 _WAITING: Final = frozenset({"preliminary", "registered"})
 _UNITS: Final[Mapping[str, str]] = {"mm[Hg]": "mmHg", "kg/m2": "kg/m²", "mL/min/{1.73_m2}": "mL/min/1.73 m²"}
@@ -95,7 +97,7 @@ def _prediction(shape: Shape, resource: Mapping[str, Any], coding: Mapping[str, 
     inputs = _strings(shape, extensions, "risk-input")
     version = shape.take(meta, "versionId", str, f"{path}.meta") or "".join(inputs[:1])
     return Prediction(
-        id=shape.take(resource, "id", str, path) or "",
+        id=_id(shape, resource, path),
         version=version,
         model=str(coding["code"]),
         model_name=shape.take(coding, "display", str, f"{path}.method.coding") or str(coding["code"]),
@@ -109,6 +111,13 @@ def _prediction(shape: Shape, resource: Mapping[str, Any], coding: Mapping[str, 
         missing=tuple(_strings(shape, extensions, "risk-missing")),
         labels_source="".join(_strings(shape, extensions, "risk-labels-source")[:1]),
     )
+
+
+def _id(shape: Shape, resource: Mapping[str, Any], path: str) -> str:
+    text = shape.take(resource, "id", str, path) or ""
+    if text and not _ID.fullmatch(text):
+        shape.fault(f"{path}.id", "This must be the id of a resource.")
+    return text
 
 
 def _moment(shape: Shape, resource: Mapping[str, Any], path: str) -> int:

@@ -71,7 +71,7 @@ def cds_side(
     key = secret(settings.keys, "cards.key")
     around = Surroundings(
         base,
-        settings.apps.explainer_url or f"{settings.apps.review_url.rstrip('/')}/explain/launch",
+        settings.apps.explainer_launch_url,
         key,
         round(settings.cds.stale_after_s * 1_000_000),
         validated,

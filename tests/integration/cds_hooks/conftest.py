@@ -42,7 +42,7 @@ LABEL = {
     "title": "PREVENT <b>stroke</b>",
     "version": "1.0.0",
     "attributes": [
-        {"number": 2, "section": "Details and output", "attribute": "Funding source", "value": "unknown"},
+        {"number": 2, "section": "Details and output", "attribute": "Funding source", "value": "unknown: nobody wrote it down"},
         {"number": 1, "section": "Details and output", "attribute": "Developer name and contact", "value": "American Heart Association <script>"},
         *({"number": number, "section": f"Section {number // 5}", "attribute": f"Attribute {number}", "value": f"Value {number}"} for number in range(3, 31)),
         {"number": 31, "section": "Section 6", "attribute": "How often corrected", "value": ""},

@@ -65,6 +65,7 @@ def with_probability(value):
         (with_probability(-0.1), "RiskAssessment.prediction[0].probabilityDecimal"),
         (with_probability(True), "RiskAssessment.prediction[0].probabilityDecimal"),
         (with_probability(10**400), "RiskAssessment.prediction[0].probabilityDecimal"),
+        (risk(id="../r1"), "RiskAssessment.id"),
         (risk(prediction={}), "RiskAssessment.prediction"),
         (risk(prediction=[7]), "RiskAssessment.prediction[0]"),
         (risk(occurrenceDateTime=None), "RiskAssessment.occurrenceDateTime"),
