@@ -236,7 +236,7 @@ def test_without_a_local_validation_record_the_learned_model_is_silent(chart):
         ("DELETE", "/cds-services/stroke-risk/feedback", None, {}, 405),
     ],
 )
-@pytest.mark.conformance("CDS Hooks 2.0", "@16: a service is called by POST {base}/cds-services/{id}; what is no call is refused in JSON")
+@pytest.mark.conformance("CDS Hooks 2.0", "@1, @16: a service is called with JSON by POST {base}/cds-services/{id}; what is no call is refused in JSON")
 def test_what_is_no_call_is_refused_in_json(world, method, path, body, headers, status):
     assert refusal(world.open(method, path, body, **headers), status)
 

@@ -21,7 +21,7 @@ def cards(*resources, validated=(LIGHTGBM,), labelled=(PREVENT, LIGHTGBM), now=N
     return risk_cards([read_prediction(resource)[0] for resource in resources], around, now)
 
 
-@pytest.mark.conformance("CDS Hooks 2.0", "@80-147: the card as a whole: uuid, summary, detail, indicator, source with topic, override reasons with display, links")
+@pytest.mark.conformance("CDS Hooks 2.0", "@87, @90, @98, @100, @103, @105, @107, @115, @136-142, @216-220: indicator, source with topic, override reasons with display, and links, each of its type")
 @pytest.mark.conformance("Card", "absolute risk beside the baseline; factors with value, unit, date, direction and size; what was not recorded; model version and time")
 def test_a_prediction_is_this_card():
     [card] = cards(RISK)
