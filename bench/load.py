@@ -99,3 +99,34 @@ def drive(port: int, clients: int, requests: Callable[[], Iterator[bytes]], seco
             else:
                 connection.send(following)
     return Run(time.perf_counter() - began, latencies, statuses)
+
+
+def pace(port: int, rate: float, requests: Callable[[], Iterator[bytes]], seconds: float, *, connections: int = 16) -> Run:
+    """Send at a fixed rate whatever comes back; a latency counts from the moment at which the request was due."""
+    source = requests()
+    idle = [_Connection(port) for _ in range(connections)]
+    selector = selectors.DefaultSelector()
+    for connection in idle:
+        selector.register(connection.socket, selectors.EVENT_READ, connection)
+    latencies: list[float] = []
+    statuses: dict[int, int] = {}
+    began, planned, sent, total = time.perf_counter(), 0.0, 0, round(rate * seconds)
+    due: dict[int, float] = {}
+    while len(latencies) < total:
+        planned = began + sent / rate
+        while sent < total and idle and time.perf_counter() >= planned:
+            connection = idle.pop(0)  # the one that was silent longest: a server closes those that are for too long
+            connection.send(next(source))
+            due[id(connection)] = planned
+            sent += 1
+            planned = began + sent / rate
+        wait = max(0.0, planned - time.perf_counter()) if sent < total and idle else 1.0
+        for key, _ in selector.select(wait):
+            connection = key.data
+            if connection.receive():
+                latencies.append(time.perf_counter() - due.pop(id(connection)))
+                statuses[connection.status] = statuses.get(connection.status, 0) + 1
+                idle.append(connection)
+    for connection in idle:
+        connection.socket.close()
+    return Run(time.perf_counter() - began, latencies, statuses)

@@ -33,6 +33,8 @@ def measured(app: WsgiApp, metrics: Metrics) -> WsgiApp:
 def interaction_of(method: str, path: str) -> str:
     """What a request is counted as, one of metrics.INTERACTIONS."""
     parts = path.strip("/").split("/")
+    if parts[0] == "cds-services" and len(parts) == 2 and method == "POST":
+        return "card"
     if parts[0] != "fhir":
         return "page" if parts[0] in PAGES else "other"
     if len(parts) == 1:

@@ -1,20 +1,27 @@
-"""Everything that is answered over HTTP, put together: FHIR, SMART, the demo EHR, CDS Hooks, health."""
+"""Everything that is answered over HTTP, put together: FHIR, SMART, the demo EHR, CDS Hooks, the research database, health."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from flask import Flask
+from flask import Blueprint, Flask, request
 
 from cds_hooks import routes as cds_routes
+from cds_hooks.chart import Chart
+from cds_hooks.feedback_log import FeedbackLog
+from cds_hooks.risk_card import Surroundings
+from cds_hooks.stroke_risk import StrokeRisk
 from chartloop.app import Kernel, base_url
-from chartloop.engines import telemetry_intake
 from chartloop.kernel import auth
 from chartloop.kernel.access.subject import Subject
+from chartloop.kernel.errors import Unauthenticated
 from chartloop.kernel.health import Check, database_check, health_blueprint
-from chartloop.kernel.http import WsgiApp, with_common_headers
+from chartloop.kernel.http import WsgiApp, bearer_token, with_common_headers
+from chartloop.kernel.keys import secret
 from chartloop.kernel.metrics import BusCollector, Metrics
 from chartloop.measured import measured
+from chartloop.risk import risk_registry
+from chartloop.telemetry import telemetry_intake
 from fhir_server.api import blueprint as fhir_blueprint
 from fhir_server.audit_event import AuditEvents
 from fhir_server.calls import Authenticate, Gate, Limits
@@ -22,10 +29,18 @@ from fhir_server.read_path import with_read_path
 from fhir_server.repository import Repository
 from ingest.metrics import MessageCollector
 from ingest.telemetry import routes as telemetry_routes
+from omop_bridge.figures import Counting
+from omop_bridge.guard import Guard
+from omop_bridge.opening import lazily_opened
+from omop_bridge.routes import Research
+from omop_bridge.routes import blueprint as omop_blueprint
 from predictions.calibration import DEMO_RECORD
 from predictions.coder_model import SHIPPED
-from smart_apps.assembly import register_review_app, smart_side
+from predictions.risk.registry import Registry
+from smart_apps.assembly import register_explainer, register_review_app, smart_side
 from smart_apps.server import clients
+from smart_apps.server.routes import COOKIE
+from smart_apps.sessions import Sessions
 from terminology.icd10cm import load as load_icd10cm
 
 
@@ -36,18 +51,48 @@ def build_wsgi(kernel: Kernel, repository: Repository) -> WsgiApp:
     audit_events = AuditEvents(kernel.database, kernel.access, kernel.audit, settings.data)
     gate = Gate(repository, _authenticator(kernel), f"{base}/fhir", limits, audit_events)
     register_review_app(kernel.database, [settings.apps.review_url], f"{base}/fhir")
-    smart = smart_side(kernel.database, repository, kernel.access, _search_codes, base_url=base, keys=settings.keys, token_ttl_s=settings.auth.token_ttl_s)
+    register_explainer(kernel.database, [settings.apps.explainer_launch_url], f"{base}/fhir")
+    smart = smart_side(
+        kernel.database,
+        repository,
+        kernel.access,
+        _search_codes,
+        base_url=base,
+        keys=settings.keys,
+        token_ttl_s=settings.auth.token_ttl_s,
+        cds_services=tuple(base if url == "self" else url for url in settings.ehr.cds_services),
+        cds_deadline_s=settings.ehr.cds_deadline_s,
+    )
+    cds = _cds(kernel, repository, gate.authenticate, risk_registry(settings))
     metrics = Metrics()
     metrics.registry.register(BusCollector(kernel.database))
     metrics.registry.register(MessageCollector(kernel.database))
     app = Flask("chartloop", static_folder=None)
     app.register_blueprint(fhir_blueprint(gate), url_prefix="/fhir")
     telemetry = telemetry_routes.blueprint(gate, kernel.access, telemetry_intake(kernel, repository))
-    for blueprint in (telemetry, *smart.blueprints, cds_routes.blueprint(), health_blueprint(_checks(kernel), metrics)):
+    research = _research(kernel, smart.sessions)
+    for blueprint in (*smart.blueprints, telemetry, cds_routes.blueprint(cds), research, health_blueprint(_checks(kernel), metrics)):
         app.register_blueprint(blueprint)
     with kernel.database.read() as session:
         origins = {*clients.origins(session), *settings.server.cors_origins}
     return measured(with_common_headers(with_read_path(app.wsgi_app, gate), origins=origins), metrics)
+
+
+def _cds(kernel: Kernel, repository: Repository, authenticate: Authenticate, models: Registry) -> cds_routes.Cds:
+    """What the CDS Hooks addresses answer from: stored predictions, and the labels of the models that made them."""
+    settings, base = kernel.settings, base_url(kernel.settings)
+    key = secret(settings.keys, "cards.key")
+    around = Surroundings(
+        base,
+        settings.apps.explainer_launch_url,
+        key,
+        round(settings.cds.stale_after_s * 1_000_000),
+        models.validated,
+        lambda model: models.model_label(model) is not None,
+    )
+    service = StrokeRisk(Chart(repository, authenticate, f"{base}/fhir"), around)
+    log = FeedbackLog(kernel.database, kernel.audit, settings.cds.feedback_per_day)
+    return cds_routes.Cds(service, log, models.model_label, key, settings.cds.body_max_bytes)
 
 
 def _authenticator(kernel: Kernel) -> Authenticate:
@@ -55,6 +100,26 @@ def _authenticator(kernel: Kernel) -> Authenticate:
         return auth.authenticate(kernel.database, token)
 
     return authenticate
+
+
+def _research(kernel: Kernel, sessions: Sessions) -> Blueprint:
+    """The researcher's pages."""
+    cdm, lineage = lazily_opened(kernel.settings.omop_url, kernel.settings.omop_lineage_url)
+    return omop_blueprint(Research(cdm, lineage, Guard(kernel.access, kernel.audit, _visitor(kernel, sessions)), Counting(cdm, lineage)))
+
+
+def _visitor(kernel: Kernel, sessions: Sessions) -> Callable[[], Subject]:
+    """Who sent a request: the holder of its bearer token, or of the EHR session that its cookie names."""
+
+    def who() -> Subject:
+        if "Authorization" in request.headers:
+            return auth.authenticate(kernel.database, bearer_token(request.environ))
+        session = sessions.find(request.cookies.get(COOKIE))
+        if session is None:
+            raise Unauthenticated("Enter by the link that your administrator gave you, or send a bearer token.")
+        return session.subject
+
+    return who
 
 
 def _search_codes(words: str, limit: int) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""The SMART side put together: authorization server, demo EHR, code search, CDS discovery, from what it stands on."""
+"""The SMART side put together: authorization server, demo EHR, code search, from what it stands on."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from chartloop.kernel.settings_sections import (
     AuditSettings,
     AuthSettings,
     BusSettings,
+    CdsSettings,
     ClaimsSettings,
     CodingSettings,
     DatabaseSettings,
@@ -52,6 +53,7 @@ class Settings(BaseSettings):
     coding: CodingSettings = CodingSettings()
     predictions: PredictionsSettings = PredictionsSettings()
     claims: ClaimsSettings = ClaimsSettings()
+    cds: CdsSettings = CdsSettings()
     log: LogSettings = LogSettings()
 
     @classmethod

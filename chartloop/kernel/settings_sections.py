@@ -1,6 +1,7 @@
 """The sections of the settings; a name says its unit."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -105,6 +106,12 @@ class AppsSettings(Section):
     """SMART apps of this product."""
 
     review_url: str = Field(default="http://127.0.0.1:8501", description="Where browsers reach the review app; the EHR launches it there.")
+    explainer_url: str = Field(default="", pattern="^$|^https?://[^/]+/.+/launch$", description="Where the EHR launches the explanation page; empty is /explain/launch at the origin of the review app.")
+
+    @property
+    def explainer_launch_url(self) -> str:
+        """The launch URL of the explanation page that is in force."""
+        return self.explainer_url or "{0.scheme}://{0.netloc}/explain/launch".format(urlsplit(self.review_url))
 
 
 class CodingSettings(Section):
@@ -138,6 +145,14 @@ class ClaimsSettings(Section):
     payer_timeout_s: float = Field(default=10.0, gt=0, description="Total time of one call to a payer.")
     note_wait_s: float = Field(default=60.0, ge=0, description="How long a claim with diagnoses but without a note waits for the note.")
     draft_interval_s: float = Field(default=15.0, gt=0, description="How often held drafts are looked at again.")
+
+
+class CdsSettings(Section):
+    """CDS Hooks."""
+
+    stale_after_s: float = Field(default=31_536_000.0, gt=0, description="Age from which a prediction is not shown: a year, for age is among its inputs.")
+    body_max_bytes: int = Field(default=1_000_000, ge=1, description="Largest call of a service, prefetch included.")
+    feedback_per_day: int = Field(default=5_000, ge=0, description="Most feedback kept in a day; more answers 429.")
 
 
 class LogSettings(Section):

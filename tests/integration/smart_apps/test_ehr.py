@@ -11,7 +11,6 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from cds_hooks import routes as cds_hooks
 from chartloop.kernel import auth
 from chartloop.kernel.access.engine import Access
 from chartloop.kernel.access.scope import Scope
@@ -59,7 +58,7 @@ def side(database: Database, access: Access, tmp_path: Path) -> SmartSide:
 def browser(side: SmartSide) -> FlaskClient:
     """A browser that nobody entered with."""
     app = Flask(__name__)
-    for part in (*side.blueprints, cds_hooks.blueprint()):
+    for part in side.blueprints:
         app.register_blueprint(part)
     return app.test_client()
 
@@ -218,14 +217,6 @@ def test_codes_are_found_by_whoever_holds_a_token(side: SmartSide, browser: Flas
     assert browser.get("/terminology/icd10cm?q=x", headers={"Authorization": f"Basic {token}"}).status_code == 401
     found = browser.get("/terminology/icd10cm?q=high+pressure", headers={"Authorization": f"Bearer {token}"})
     assert found.get_json() == {"codes": [{"code": "I10", "display": "Hypertension for high pressure"}]}
-
-
-@pytest.mark.conformance("HTTP", "CDS Hooks discovery answers any origin, with no service yet")
-def test_cds_hooks_discovery_answers_any_origin_with_no_service_yet(browser: FlaskClient) -> None:
-    answer = browser.get("/cds-services", headers={"Origin": "https://ehr.example"})
-    assert answer.get_json() == {"services": []}
-    assert answer.headers["Access-Control-Allow-Origin"] == "*"
-    assert browser.options("/cds-services").headers["Access-Control-Allow-Origin"] == "*"
 
 
 def test_the_base_of_the_loop_is_the_one_that_the_pages_know() -> None:
