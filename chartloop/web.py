@@ -22,7 +22,7 @@ from fhir_server.repository import Repository
 from ingest.metrics import MessageCollector
 from predictions.calibration import DEMO_RECORD
 from predictions.coder_model import SHIPPED
-from smart_apps.assembly import register_review_app, smart_side
+from smart_apps.assembly import register_explainer, register_review_app, smart_side
 from smart_apps.server import clients
 from terminology.icd10cm import load as load_icd10cm
 
@@ -34,7 +34,18 @@ def build_wsgi(kernel: Kernel, repository: Repository) -> WsgiApp:
     audit_events = AuditEvents(kernel.database, kernel.access, kernel.audit, settings.data)
     gate = Gate(repository, _authenticator(kernel), f"{base}/fhir", limits, audit_events)
     register_review_app(kernel.database, [settings.apps.review_url], f"{base}/fhir")
-    smart = smart_side(kernel.database, repository, kernel.access, _search_codes, base_url=base, keys=settings.keys, token_ttl_s=settings.auth.token_ttl_s)
+    register_explainer(kernel.database, [settings.apps.explainer_launch_url], f"{base}/fhir")
+    smart = smart_side(
+        kernel.database,
+        repository,
+        kernel.access,
+        _search_codes,
+        base_url=base,
+        keys=settings.keys,
+        token_ttl_s=settings.auth.token_ttl_s,
+        cds_services=tuple(base if url == "self" else url for url in settings.ehr.cds_services),
+        cds_deadline_s=settings.ehr.cds_deadline_s,
+    )
     metrics = Metrics()
     metrics.registry.register(BusCollector(kernel.database))
     metrics.registry.register(MessageCollector(kernel.database))

@@ -19,6 +19,7 @@ from chartloop.kernel.settings_sections import (
     CodingSettings,
     DatabaseSettings,
     EgressSettings,
+    EhrSettings,
     LogSettings,
     MllpSettings,
     PolicySettings,
@@ -46,6 +47,7 @@ class Settings(BaseSettings):
     auth: AuthSettings = AuthSettings()
     policy: PolicySettings = PolicySettings()
     apps: AppsSettings = AppsSettings()
+    ehr: EhrSettings = EhrSettings()
     coding: CodingSettings = CodingSettings()
     claims: ClaimsSettings = ClaimsSettings()
     log: LogSettings = LogSettings()

@@ -1,6 +1,7 @@
 """The sections of the settings; a name says its unit."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -95,6 +96,19 @@ class AppsSettings(Section):
     """SMART apps of this product."""
 
     review_url: str = Field(default="http://127.0.0.1:8501", description="Where browsers reach the review app; the EHR launches it there.")
+    explainer_url: str = Field(default="", pattern="^$|/launch$", description="Where the EHR launches the explanation page; empty is /explain/launch at the origin of the review app.")
+
+    @property
+    def explainer_launch_url(self) -> str:
+        """The launch URL of the explanation page that is in force."""
+        return self.explainer_url or "{0.scheme}://{0.netloc}/explain/launch".format(urlsplit(self.review_url))
+
+
+class EhrSettings(Section):
+    """The demo EHR as a CDS client."""
+
+    cds_services: tuple[str, ...] = Field(default=("self",), description="Base URLs of CDS services, in front of /cds-services; self is this server.")
+    cds_deadline_s: float = Field(default=1.0, gt=0, le=10, description="How long an opened chart waits for the cards of all services.")
 
 
 class CodingSettings(Section):

@@ -3,7 +3,7 @@
 import sys
 
 from smart_apps.coder_app.asgi import run
-from smart_apps.coder_app.settings import AppSettings
+from smart_apps.coder_app.settings import review_app
 
 if __name__ == "__main__":
-    run(AppSettings(base_url=sys.argv[1], issuers=(sys.argv[2],)))
+    run(review_app(sys.argv[1], (sys.argv[2],)))
