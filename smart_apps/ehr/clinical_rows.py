@@ -39,7 +39,7 @@ def findings(observations: Iterable[Resource]) -> list[tuple[str, list[Finding]]
     """Group observations, newest first as given, by category; of each kind the first one is shown."""
     groups: dict[str, dict[str, list[Resource]]] = {category: {} for category in TITLES}
     for observation in observations:
-        if observation.get("status") in GONE:
+        if clinical.text(observation.get("status")) in GONE:
             continue
         category = next((c for c in _categories(observation) if c in TITLES), "")
         kind = clinical.coded(observation.get("code"), LOINC) or clinical.concept(observation.get("code"))

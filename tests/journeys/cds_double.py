@@ -101,7 +101,7 @@ def running(double: CdsDouble) -> Iterator[CdsDouble]:
     """Serve it on a port of its own."""
     server = make_server("127.0.0.1", 0, double.flask(), threaded=True)
     double.base = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:
         yield double

@@ -127,6 +127,13 @@ def test_a_launch_ends_with_a_token_and_its_context(smart: Smart, method: str) -
     assert (subject.session, subject.client) == (session.id, APP.client_id)
 
 
+@pytest.mark.conformance("CDS client", "the token answer carries the appContext of the card's link, and none where there was none")
+def test_the_context_of_a_card_reaches_the_app_with_its_token(smart: Smart) -> None:
+    said = '{"riskAssessment":"r-1"}'
+    assert granted(smart, replace(TASK, app_context=said))["appContext"] == said
+    assert "appContext" not in granted(smart)
+
+
 @pytest.mark.conformance("SMART App Launch 2.2", "SMART-2.2.0@200: openid brings an id token that verifies under the published keys")
 @pytest.mark.conformance("SMART App Launch 2.2", "SMART-2.2.0@207: public keys are published as JWK, without the private part")
 @pytest.mark.conformance("SMART App Launch 2.2", "SMART-2.2.0@209: the id token carries fhirUser")
