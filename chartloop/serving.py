@@ -142,8 +142,9 @@ def run_apps(settings: Settings, host: str, port: int, issuers: tuple[str, ...])
     from smart_apps.explainer.routes import explainer_routes  # noqa: PLC0415
     from smart_apps.explainer.settings import explainer  # noqa: PLC0415
 
-    origin, ehrs = f"http://{host}:{port}", issuers or (f"{base_url(settings)}/fhir",)
-    run(review_app(origin, ehrs), explainer_routes(explainer(f"{origin}/explain", ehrs)))
+    ehrs = issuers or (f"{base_url(settings)}/fhir",)
+    beside = explainer_routes(explainer(settings.apps.explainer_launch_url.removesuffix("/launch"), ehrs))
+    run(review_app(settings.apps.review_url, ehrs), host, port, beside)
 
 
 def _refuse_sqlite(settings: Settings) -> None:

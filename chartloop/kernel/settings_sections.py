@@ -96,7 +96,7 @@ class AppsSettings(Section):
     """SMART apps of this product."""
 
     review_url: str = Field(default="http://127.0.0.1:8501", description="Where browsers reach the review app; the EHR launches it there.")
-    explainer_url: str = Field(default="", pattern="^$|/launch$", description="Where the EHR launches the explanation page; empty is /explain/launch at the origin of the review app.")
+    explainer_url: str = Field(default="", pattern="^$|^https?://[^/]+/.+/launch$", description="Where the EHR launches the explanation page; empty is /explain/launch at the origin of the review app.")
 
     @property
     def explainer_launch_url(self) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import httpx
 import streamlit as st
@@ -13,6 +12,7 @@ from starlette.middleware import Middleware
 
 from smart_apps.client.launch import Launcher
 from smart_apps.client.routes import Headers, LaunchRoutes
+from smart_apps.coder_app import page
 from smart_apps.coder_app.sessions import store
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from smart_apps.client.settings import AppSettings
 
-PAGE = Path(__file__).with_name("page.py")
+PAGE = Path(page.__file__)
+"""The script. Importing it here loads all that it needs before the port opens: a script thread of the first visitor imports nothing."""
 
 
 def application(settings: AppSettings, beside: Sequence[Route] = ()) -> Any:
@@ -38,14 +39,14 @@ def application(settings: AppSettings, beside: Sequence[Route] = ()) -> Any:
     )
 
 
-def run(settings: AppSettings, beside: Sequence[Route] = ()) -> None:
-    """Serve until the process is told to stop."""
-    address = urlsplit(settings.base_url)
+def run(settings: AppSettings, host: str, port: int, beside: Sequence[Route] = ()) -> None:
+    """Serve on an address until the process is told to stop; browsers may reach it under another name."""
     application(settings, beside).run(
         config={
-            "server.address": address.hostname or "127.0.0.1",
-            "server.port": address.port or 8501,
+            "server.address": host,
+            "server.port": port,
             "server.headless": True,
+            "server.scriptHealthCheckEnabled": True,
             "server.fileWatcherType": "none",
             "runner.magicEnabled": False,
             "browser.gatherUsageStats": False,

@@ -6,6 +6,9 @@ from smart_apps.client.settings import AppSettings, session_cookie
 
 CLIENT_ID = "chartloop-review"
 SESSION_COOKIE = session_cookie(CLIENT_ID)
+READY = "/_stcore/script-health-check"
+"""Answers 200 once the page runs to its end, which is more than that the port is open."""
+
 SCOPE = "launch openid fhirUser user/Task.rus user/DocumentReference.rs user/Patient.r user/Encounter.r user/Claim.rs user/ClaimResponse.rs"
 
 

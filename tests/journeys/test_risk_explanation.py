@@ -9,6 +9,7 @@ import pytest
 
 from chartloop.demo.fhir_client import FhirClient
 from chartloop.demo.processes import Parts, command, free_port
+from smart_apps.coder_app.settings import READY
 from tests.journeys import risk_chart
 from tests.journeys.cds_double import CdsDouble, running
 
@@ -40,7 +41,7 @@ class Hospital:
             environment["CHARTLOOP_EHR__CDS_SERVICES"] = json.dumps([cds.base])
         parts.start("server", ["chartloop", "serve", "--data", str(self.data), "--port", str(port)], environment, ready=f"{self.server}/readyz")
         started = ["chartloop", "apps", "--data", str(self.data), "--port", str(apps), "--issuer", f"{self.server}/fhir"]
-        parts.start("apps", started, environment, ready=f"{self.apps}/_stcore/health")
+        parts.start("apps", started, environment, ready=f"{self.apps}{READY}")
         token = command(["token", "--data", str(self.data), "--role", "operator"]).strip()
         self.fhir = FhirClient(f"{self.server}/fhir", token)
 
