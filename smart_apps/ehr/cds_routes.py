@@ -69,13 +69,18 @@ def feedback_route(routes: Blueprint, ehr: Ehr) -> None:
             raise Invalid(message)
         try:
             service = ehr.cds.service(request.form.get("base", ""), form.get("service", ""))
-            if service is None:
-                raise NotFound
-            ehr.cds.call(Exchange(f"{service.url}/feedback", override(form["card"], reason)))
         except CdsError as error:
             return _said(form, "Your reason was not taken.", str(error))
-        return _said(form, "Set aside.", f"The service was told: {reason.display or reason.code}.")
+        if service is None:
+            raise NotFound
+        exchange = Exchange(f"{service.url}/feedback", override(form["card"], reason))
+        try:
+            ehr.cds.call(exchange)
+        except CdsError as error:
+            return _said(form, "Your reason was not taken.", str(error), exchange)
+        return _said(form, "Set aside.", f"The service was told: {reason.display or reason.code}.", exchange)
 
 
-def _said(form: dict[str, str], title: str, text: str) -> str:
-    return render_template("ehr/feedback.html", title=title, text=text, patient=form.get("patient", ""))
+def _said(form: dict[str, str], title: str, text: str, *exchanges: Exchange) -> str:
+    traffic = [exchange_to_traffic(exchange) for exchange in exchanges]
+    return render_template("ehr/feedback.html", title=title, text=text, patient=form.get("patient", ""), traffic=traffic)

@@ -97,13 +97,12 @@ class CdsVisit:
         if service is None:
             return
         subject = service_subject(session, service, patient)
-        token = self._database.write(lambda tx: auth.issue(tx, subject, TOKEN_TTL_S))
+        token = self._database.write(lambda tx: auth.issue(tx, subject, TOKEN_TTL_S)) if subject.scopes else ""
         values = cds_prefetch.tokens(session.subject.user, patient)
         body = {
             "hook": HOOK,
             "hookInstance": str(uuid.uuid4()),
-            "fhirServer": self._fhir_base,
-            "fhirAuthorization": authorization(token, subject, service),
+            **({"fhirServer": self._fhir_base, "fhirAuthorization": authorization(token, subject, service)} if token else {}),
             "context": {"userId": session.subject.user, "patientId": patient},
             "prefetch": cds_prefetch.resolve(self._open_chart(subject), service.templates, values),
         }

@@ -24,6 +24,7 @@ class Traffic:
     response: str
     response_size: str
     milliseconds: str
+    blanked: bool
 
 
 def exchange_to_traffic(exchange: Exchange) -> Traffic:
@@ -36,6 +37,7 @@ def exchange_to_traffic(exchange: Exchange) -> Traffic:
         response=_pretty(exchange.response, exchange.secret),
         response_size=_size(exchange.response),
         milliseconds=f"{exchange.seconds * 1000:.0f} ms",
+        blanked=bool(exchange.secret),
     )
 
 

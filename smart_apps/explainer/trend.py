@@ -84,7 +84,7 @@ def _line(ordered: Sequence[Point], places: Sequence[float], top: float) -> list
 
 
 def _marks(ordered: Sequence[Point], places: Sequence[float], top: float) -> list[str]:
-    drawn = []
+    drawn = [_cross(places[n], BOTTOM - 12) for n, point in enumerate(ordered) if point.probability is None]
     known = [n for n, point in enumerate(ordered) if point.probability is not None]
     named = {known[0], known[-1]} if abs(places[known[-1]] - places[known[0]]) > 60 else {known[-1]}
     for n in known:
@@ -99,6 +99,11 @@ def _marks(ordered: Sequence[Point], places: Sequence[float], top: float) -> lis
     return drawn
 
 
+def _cross(x: float, y: float) -> str:
+    """Mark a version that holds no estimate."""
+    return element("path", d=f"M{x - 4:.2f} {y - 4:.2f} L{x + 4:.2f} {y + 4:.2f} M{x + 4:.2f} {y - 4:.2f} L{x - 4:.2f} {y + 4:.2f}", class_="none")
+
+
 def _in_words(ordered: Sequence[Point]) -> str:
-    told = [f"{point.day} {percent(point.probability)}" for point in ordered if point.probability is not None]
-    return f"{len(told)} stored estimates, oldest first: {', '.join(told[-30:])}."
+    told = [f"{point.day} {'no estimate' if point.probability is None else percent(point.probability)}" for point in ordered]
+    return f"{len(told)} stored versions, oldest first: {', '.join(told[-30:])}."

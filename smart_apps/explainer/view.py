@@ -69,6 +69,7 @@ def facts(explanation: Explanation, *, banner: bool, labels: str) -> dict[str, A
         "factors": [_factor(n, c, explanation) for n, c in enumerate(factors, start=1)],
         "unattached": _unattached(explanation),
         "trend": trend(_points(explanation.versions), f"{assessment.title} over time"),
+        "legend": _legend(explanation.versions),
         "versions": [_version(version) for version in explanation.versions],
         "label_url": f"{labels}{assessment.model}" if assessment.model else "",
         "others": explanation.others,
@@ -174,6 +175,16 @@ def _points(versions: Sequence[Assessment]) -> list[Point]:
         same = (version.model, version.model_version) == (newest.model, newest.model_version)
         points.append(Point(at, clinical.day(version.occurred), version.probability, same))
     return points
+
+
+def _legend(versions: Sequence[Assessment]) -> str:
+    """Say what the marks of the trend mean, as far as they occur."""
+    newest = versions[0]
+    others = any((v.model, v.model_version) != (newest.model, newest.model_version) and v.probability is not None for v in versions)
+    said = "One version is stored so far." if len(versions) == 1 else f"{len(versions)} stored versions."
+    square = " A square is an estimate of another model version." if others else ""
+    cross = " A cross is a time when no estimate could be made." if any(v.probability is None for v in versions) else ""
+    return said + square + cross
 
 
 def _version(version: Assessment) -> dict[str, str]:

@@ -61,6 +61,7 @@ class CdsDouble:
         self.feedback: list[dict[str, Any]] = []
         self.discoveries = 0
         self.wait_s = 0.0
+        self.feedback_status = 200
         self.answer: Callable[[dict[str, Any]], Any] = self.stored_card
 
     def stored_card(self, call: dict[str, Any]) -> Any:
@@ -87,7 +88,7 @@ class CdsDouble:
         @app.post("/cds-services/stroke-risk/feedback")
         def feedback() -> Response:
             self.feedback.append(json.loads(request.get_data()))
-            return Response(status=200)
+            return Response(status=self.feedback_status)
 
         return app
 

@@ -233,6 +233,7 @@ def test_a_discovery_that_lies_is_a_sentence(build: Build, double: CdsDouble) ->
     double.services = {"services": [{"hook": "patient-view", "id": "../evil"}, {"hook": "patient-view", "id": "x" * 65}, 7, {"hook": "patient-view", "id": "stroke-risk", "prefetch": {"a": 7}}]}
     page(browser, CARDS)
     assert [call["prefetch"] for call in double.calls] == [{}]
+    assert "fhirAuthorization" not in double.calls[0]  # who declares nothing gets no token
 
 
 @pytest.mark.conformance("Attacks", "97: markup in a card stays text or is cleaned away")
@@ -286,6 +287,10 @@ def test_a_card_that_is_set_aside_sends_feedback(build: Build, double: CdsDouble
     assert browser.post("/ehr/cards/feedback", data={**form, "service": "other"}).status_code == 404
     assert browser.post("/ehr/cards/feedback", data={**form, "code": ""}).status_code == 400
     assert len(double.feedback) == 1
+    double.feedback_status = 500
+    refused = browser.post("/ehr/cards/feedback", data=form).get_data(as_text=True)
+    assert "Your reason was not taken." in refused
+    assert "It answered with HTTP 500." in refused
 
 
 @pytest.mark.conformance("CDS client", "who sees cards follows from rights: who reads estimates and writes observations")

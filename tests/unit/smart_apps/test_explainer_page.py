@@ -126,8 +126,8 @@ def test_an_estimate_that_could_not_be_made_says_what_is_missing(chart: Chart) -
     chart.versions = [risk_chart.preliminary(), *chart.versions]
     said = words(shown(chart))
     assert "No estimate" in said
-    assert "What is recorded is not enough for one." in said
-    assert "Total cholesterol" in said
+    assert "What is recorded is not enough for one. Missing: Total cholesterol, HDL cholesterol." in said
+    assert "A cross is a time when no estimate could be made." in said
     assert "preliminary" in said
     assert "no estimate" in said  # its row among the versions
     assert "waterfall" not in shown(chart)
