@@ -12,7 +12,6 @@ from starlette.middleware import Middleware
 
 from smart_apps.client.launch import Launcher
 from smart_apps.client.routes import Headers, LaunchRoutes
-from smart_apps.coder_app import page
 from smart_apps.coder_app.sessions import store
 
 if TYPE_CHECKING:
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 
     from smart_apps.client.settings import AppSettings
 
-PAGE = Path(page.__file__)
-"""The script. Importing it here loads all that it needs before the port opens: a script thread of the first visitor imports nothing."""
+PAGE = Path(__file__).with_name("page.py")
 
 
 def application(settings: AppSettings, beside: Sequence[Route] = ()) -> Any:
