@@ -136,11 +136,15 @@ def run_listener(settings: Settings) -> None:
 
 
 def run_apps(settings: Settings, host: str, port: int, issuers: tuple[str, ...]) -> None:
-    """Run the review app, until a signal ends it."""
+    """Run the review app and the explanation page, until a signal ends it."""
     from smart_apps.coder_app.asgi import run  # noqa: PLC0415 Streamlit takes seconds to import
-    from smart_apps.coder_app.settings import AppSettings  # noqa: PLC0415
+    from smart_apps.coder_app.settings import review_app  # noqa: PLC0415
+    from smart_apps.explainer.routes import explainer_routes  # noqa: PLC0415
+    from smart_apps.explainer.settings import explainer  # noqa: PLC0415
 
-    run(AppSettings(base_url=f"http://{host}:{port}", issuers=issuers or (f"{base_url(settings)}/fhir",)))
+    ehrs = issuers or (f"{base_url(settings)}/fhir",)
+    beside = explainer_routes(explainer(settings.apps.explainer_launch_url.removesuffix("/launch"), ehrs))
+    run(review_app(settings.apps.review_url, ehrs), host, port, beside)
 
 
 def _refuse_sqlite(settings: Settings) -> None:

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chartloop.kernel import auth
-from smart_apps.coder_app.settings import SCOPE, AppSettings
+from smart_apps.coder_app.settings import review_app
 from smart_apps.ehr import routes as ehr_routes
+from smart_apps.ehr.cds_client import CdsClient
+from smart_apps.ehr.ehr import Ehr
+from smart_apps.explainer.settings import explainer
 from smart_apps.server import code_search, routes
 from smart_apps.server.clients import Client, register
 from smart_apps.server.identity import Identity
@@ -15,7 +18,7 @@ from smart_apps.server.server import SmartAuthorizationServer
 from smart_apps.sessions import Sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from flask import Blueprint
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from chartloop.kernel.access.engine import Access
     from chartloop.kernel.db import Database
     from fhir_server.repository import Repository
+    from smart_apps.client.settings import AppSettings
     from smart_apps.server.code_search import Search
 
 
@@ -50,6 +54,8 @@ def smart_side(
     base_url: str,
     keys: Path,
     token_ttl_s: int = auth.DEFAULT_TTL_S,
+    cds_services: tuple[str, ...] = (),
+    cds_deadline_s: float = 1.0,
 ) -> SmartSide:
     """Build the SMART side of one server.
 
@@ -61,10 +67,12 @@ def smart_side(
         base_url: Public URL of the server, without a path.
         keys: Directory of the server's keys.
         token_ttl_s: Life of an access token.
+        cds_services: Base URLs of the CDS services that the EHR asks when a chart is opened.
+        cds_deadline_s: How long it waits for all of them.
     """
     identity, sessions = Identity(keys), Sessions(database)
     server = SmartAuthorizationServer(database, identity, base_url=base_url, token_ttl_s=token_ttl_s)
-    ehr = ehr_routes.Ehr(database, repository, access, sessions, server)
+    ehr = Ehr(database, repository, access, sessions, server, CdsClient(cds_services, deadline_s=cds_deadline_s))
     blueprints = (
         routes.blueprint(server, database, sessions, identity),
         ehr_routes.blueprint(ehr),
@@ -75,13 +83,22 @@ def smart_side(
 
 def register_review_app(database: Database, app_urls: Iterable[str], issuer: str) -> None:
     """Register the review app under the URLs where browsers reach it; the first one is where the EHR launches it."""
-    apps = [AppSettings(base_url=url.rstrip("/"), issuers=(issuer,)) for url in app_urls]
+    _register(database, [review_app(url, (issuer,)) for url in app_urls])
+
+
+def register_explainer(database: Database, launch_urls: Iterable[str], issuer: str) -> None:
+    """Register the explanation page under the URLs that launch it; the first one is what cards link to."""
+    _register(database, [explainer(url.removesuffix("/launch"), (issuer,)) for url in launch_urls])
+
+
+def _register(database: Database, places: Sequence[AppSettings]) -> None:
+    first = places[0]
     client = Client(
-        client_id=apps[0].client_id,
-        name="review app",
-        redirect_uris=tuple(app.redirect_uri for app in apps),
-        launch_url=apps[0].launch_url,
-        scope=SCOPE,
-        origins=tuple(app.base_url for app in apps),
+        client_id=first.client_id,
+        name=first.name,
+        redirect_uris=tuple(app.redirect_uri for app in places),
+        launch_url=first.launch_url,
+        scope=first.scope,
+        origins=tuple(app.origin for app in places),
     )
     database.write(lambda tx: register(tx, client))

@@ -51,10 +51,13 @@ def mllp(data: Path | None, host: str | None, port: int | None) -> None:
 @click.command()
 @data_option
 @host_option
-@click.option("--port", type=int, default=8501, show_default=True, help="Port of the review app.")
+@click.option("--port", type=int, default=8501, show_default=True, help="Port of the apps.")
 @click.option("--issuer", multiple=True, help="FHIR base URL of an EHR that may launch it.  [default: this settings' own server]")
 def apps(data: Path | None, host: str | None, port: int, issuer: tuple[str, ...]) -> None:
-    """Run the review app, a plain SMART client."""
+    """Run the review app and the explanation page, plain SMART clients.
+
+    Browsers reach them where apps.review_url and apps.explainer_url say.
+    """
     from chartloop.serving import run_apps
 
     run_apps(settings_of(data), host or "127.0.0.1", port, issuer)

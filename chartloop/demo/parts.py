@@ -101,6 +101,6 @@ def start_parts(parts: Parts, options: Choices, steps: Steps) -> Demo:
         counts["processes"] = 2
         if not options.once:
             apps = ["chartloop", "apps", "--data", str(options.data), "--port", str(apps_port), "--issuer", demo.fhir_base]
-            parts.start("apps", apps, environment, ready=f"{demo.apps}/_stcore/health")
+            parts.start("apps", apps, environment, ready=f"{demo.apps}/_stcore/script-health-check")
             counts["processes"] = 3
     return demo

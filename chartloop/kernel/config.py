@@ -20,6 +20,7 @@ from chartloop.kernel.settings_sections import (
     CodingSettings,
     DatabaseSettings,
     EgressSettings,
+    EhrSettings,
     LogSettings,
     MllpSettings,
     PolicySettings,
@@ -50,6 +51,7 @@ class Settings(BaseSettings):
     auth: AuthSettings = AuthSettings()
     policy: PolicySettings = PolicySettings()
     apps: AppsSettings = AppsSettings()
+    ehr: EhrSettings = EhrSettings()
     coding: CodingSettings = CodingSettings()
     predictions: PredictionsSettings = PredictionsSettings()
     claims: ClaimsSettings = ClaimsSettings()

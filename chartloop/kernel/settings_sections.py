@@ -114,6 +114,13 @@ class AppsSettings(Section):
         return self.explainer_url or "{0.scheme}://{0.netloc}/explain/launch".format(urlsplit(self.review_url))
 
 
+class EhrSettings(Section):
+    """The demo EHR as a CDS client."""
+
+    cds_services: tuple[str, ...] = Field(default=("self",), description="Base URLs of CDS services, in front of /cds-services; self is this server.")
+    cds_deadline_s: float = Field(default=1.0, gt=0, le=10, description="How long an opened chart waits for the cards of all services.")
+
+
 class CodingSettings(Section):
     """The coder model."""
 
@@ -153,6 +160,15 @@ class CdsSettings(Section):
     stale_after_s: float = Field(default=31_536_000.0, gt=0, description="Age from which a prediction is not shown: a year, for age is among its inputs.")
     body_max_bytes: int = Field(default=1_000_000, ge=1, description="Largest call of a service, prefetch included.")
     feedback_per_day: int = Field(default=5_000, ge=0, description="Most feedback kept in a day; more answers 429.")
+
+
+class OmopSettings(Section):
+    """The research database."""
+
+    url: str = Field(default="", description="sqlite:///path or postgresql://… of the CDM 5.4 database; empty is a SQLite file under data.")
+    lineage_url: str = Field(default="", description="Where it is kept which resource a row came from, apart from the CDM; empty is a SQLite file under data.")
+    orders: bool = Field(default=True, description="Whether a MedicationRequest of any order counts as an exposure; false is instance-order alone.")
+    note_text: bool = Field(default=False, description="Whether words (of notes, of results in words) may enter the research database.")
 
 
 class LogSettings(Section):

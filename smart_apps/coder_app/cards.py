@@ -13,7 +13,7 @@ from smart_apps.coder_app.review import Decision, Suggestion
 from smart_apps.coder_app.words import REJECTIONS, plain, reason_words
 
 if TYPE_CHECKING:
-    from smart_apps.coder_app.fhir import Ehr
+    from smart_apps.coder_app.ehr import Ehr
     from smart_apps.coder_app.sitting import Sitting
 
 _SHAPE = re.compile(r"[A-Z]\d[0-9A-Z](\.[0-9A-Z]{1,4})?")

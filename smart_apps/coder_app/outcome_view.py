@@ -9,7 +9,7 @@ import streamlit as st
 from smart_apps.coder_app.words import plain
 
 if TYPE_CHECKING:
-    from smart_apps.coder_app.fhir import Ehr
+    from smart_apps.coder_app.ehr import Ehr
     from smart_apps.coder_app.sitting import Sitting
 
 REFRESH_S = 2.0

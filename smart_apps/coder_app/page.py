@@ -9,11 +9,13 @@ from pathlib import Path
 
 import streamlit as st
 
-from smart_apps.coder_app.asgi import SESSION_COOKIE
-from smart_apps.coder_app.fhir import Ehr, EhrError, SessionEndedError
+from smart_apps.client.fhir import EhrError, SessionEndedError
+from smart_apps.client.sessions import AppSession
+from smart_apps.coder_app.ehr import Ehr
 from smart_apps.coder_app.queue_view import show_queue
 from smart_apps.coder_app.review_view import show_review
-from smart_apps.coder_app.sessions import AppSession, store
+from smart_apps.coder_app.sessions import store
+from smart_apps.coder_app.settings import SESSION_COOKIE
 
 STYLE = Path(__file__).with_name("page.css")
 
@@ -26,7 +28,7 @@ def main() -> None:
     if session is None:
         _show_closed("Open this app from your EHR", "It has no sign-in of its own: the EHR says who you are.")
         return
-    task = st.query_params.get("task", "") or session.task
+    task = st.query_params.get("task", "") or session.opened("Task")
     try:
         _show(session, task)
     except SessionEndedError:

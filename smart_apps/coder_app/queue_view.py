@@ -10,8 +10,8 @@ from smart_apps.coder_app.review import BASE, Review, task_to_review
 from smart_apps.coder_app.words import LEAVE, age, person_name, plain
 
 if TYPE_CHECKING:
-    from smart_apps.coder_app.fhir import Ehr
-    from smart_apps.coder_app.sessions import AppSession
+    from smart_apps.client.sessions import AppSession
+    from smart_apps.coder_app.ehr import Ehr
 
 PAGE_SIZE = 50
 

@@ -14,8 +14,8 @@ from smart_apps.coder_app.sitting import Sitting, give_back, open_sitting, refre
 from smart_apps.coder_app.words import LEAVE, person_name, plain
 
 if TYPE_CHECKING:
-    from smart_apps.coder_app.fhir import Ehr
-    from smart_apps.coder_app.sessions import AppSession
+    from smart_apps.client.sessions import AppSession
+    from smart_apps.coder_app.ehr import Ehr
 
 STATES = {"accept": "accepted", "replace": "replaced", "reject": "rejected"}
 

@@ -1,41 +1,17 @@
-"""What the review app must be told: where it runs, who it is, and which EHRs may launch it."""
+"""What the review app is at an EHR: its client id, its name, its scopes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from urllib.parse import urlsplit
+from smart_apps.client.settings import AppSettings, session_cookie
 
-
-@dataclass(frozen=True, slots=True)
-class AppSettings:
-    """Settings of the review app.
-
-    Attributes:
-        base_url: Where browsers reach the app, "http://127.0.0.1:8501".
-        issuers: FHIR base URLs of the EHRs that may launch it.
-        client_id: Its registration at those EHRs.
-        timeout_s: How long one answer of the EHR may take.
-    """
-
-    base_url: str
-    issuers: tuple[str, ...]
-    client_id: str = "chartloop-review"
-    timeout_s: float = 15.0
-
-    @property
-    def redirect_uri(self) -> str:
-        """Where the authorization server sends the browser back."""
-        return f"{self.base_url.rstrip('/')}/callback"
-
-    @property
-    def launch_url(self) -> str:
-        """Where the EHR starts the app."""
-        return f"{self.base_url.rstrip('/')}/launch"
-
-    @property
-    def ancestors(self) -> tuple[str, ...]:
-        """Origins of the EHRs, which alone may frame the app."""
-        return tuple(dict.fromkeys("{0.scheme}://{0.netloc}".format(urlsplit(issuer)) for issuer in self.issuers))
-
+CLIENT_ID = "chartloop-review"
+SESSION_COOKIE = session_cookie(CLIENT_ID)
+READY = "/_stcore/script-health-check"
+"""Answers 200 once the page runs to its end, which is more than that the port is open."""
 
 SCOPE = "launch openid fhirUser user/Task.rus user/DocumentReference.rs user/Patient.r user/Encounter.r user/Claim.rs user/ClaimResponse.rs"
+
+
+def review_app(base_url: str, issuers: tuple[str, ...]) -> AppSettings:
+    """Give the settings of the review app at one place."""
+    return AppSettings(CLIENT_ID, "review app", SCOPE, base_url.rstrip("/"), issuers)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from smart_apps.coder_app.fhir import ChangedError
+from smart_apps.client.fhir import ChangedError
 from smart_apps.coder_app.review import Decisions, Problem, Review, claimed, completed, output_to_decisions, released, task_to_review
 
 if TYPE_CHECKING:
-    from smart_apps.coder_app.fhir import Ehr
+    from smart_apps.coder_app.ehr import Ehr
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from chartloop.kernel.access.rows import RowAttributes
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.errors import Forbidden, Gone, NotFound
 from claims.trace import Step, trace
+from fhir_server.bundle import searchset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,12 +38,13 @@ NOTHING = Found((), {})
 class Chart:
     """The chart as one person may see it."""
 
-    def __init__(self, repository: Repository, database: Database, access: Access, subject: Subject, request: str) -> None:
+    def __init__(self, repository: Repository, database: Database, access: Access, subject: Subject, request: str, *, fhir_base: str) -> None:
         self._repository = repository
         self._database = database
         self._access = access
         self._subject = subject
         self._request = request
+        self._fhir_base = fhir_base
 
     def may(self, action: str, *types: str) -> bool:
         """Tell whether the policies could permit an action on some row of every one of these types."""
@@ -74,6 +77,25 @@ class Chart:
             included={f"{stored.type}/{stored.id}": stored.json() for stored in page.included},
             next=page.next or "",
         )
+
+    def resource(self, type_: str, id_: str) -> Resource:
+        """Read a resource as it would be sent.
+
+        Raises:
+            ChartloopError: There is none for this person, or the type is closed to them.
+        """
+        found: Resource = self._repository.read(self._scope("read"), type_, id_).json()
+        return found
+
+    def bundle(self, type_: str, query: str) -> Resource:
+        """Search, and give the first page as the Bundle that the FHIR API would send.
+
+        Raises:
+            ChartloopError: The type is closed to this person, or the query is not understood.
+        """
+        page = self._repository.search(self._scope("search"), type_, query)
+        found: Resource = json.loads(searchset(page, self._fhir_base, type_))
+        return found
 
     def way(self, claim: str) -> list[Step] | None:
         """Trace a claim from its note to its payment; None for somebody to whom a part of the way is closed."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from smart_apps.ehr import rows
+from smart_apps.ehr import clinical_rows, rows
 from smart_apps.ehr.way import rows_to_stations, steps_to_stations
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 PAGE_SIZE = 25
 CHART_SIZE = 50
 MAX_PAYMENTS = 200
+MAX_OBSERVATIONS = 300
 REVIEW = f"{rows.LOOP}/CodeSystem/task|review-coding"
 
 
@@ -55,11 +56,22 @@ def patient(chart: Chart, id_: str) -> dict[str, Any] | None:
         "patient": rows.patient_row(resource),
         "encounters": [rows.encounter_row(e) for e in chart.search("Encounter", f"{of}&_sort=-date").resources],
         "notes": [rows.note_row(d) for d in chart.search("DocumentReference", f"{of}&_sort=-date").resources],
+        "findings": clinical_rows.findings(chart.search("Observation", f"patient=Patient/{quote(id_)}&_sort=-date&_count={MAX_OBSERVATIONS}").resources),
+        "medications": [
+            *(clinical_rows.medication_row(m) for m in chart.search("MedicationRequest", f"{of}&_sort=-authoredon").resources),
+            *(clinical_rows.medication_row(m) for m in chart.search("MedicationStatement", f"{of}&_sort=-effective").resources),
+        ],
         "conditions": [rows.condition_row(c) for c in chart.search("Condition", of).resources],
         "claims": [rows.claim_row(c) for c in chart.search("Claim", f"{of}&_sort=-created").resources],
         "tasks": tasks,
         "may_review": chart.may_take("Task"),
+        "may_see_cards": may_see_cards(chart),
     }
+
+
+def may_see_cards(chart: Chart) -> bool:
+    """Whether somebody treats: reads estimates and observations, and may add to them; cards are for who can act on them."""
+    return chart.may("search", "RiskAssessment", "Observation") and chart.may("create", "Observation")
 
 
 def work(chart: Chart, user: str, page: str) -> dict[str, Any]:

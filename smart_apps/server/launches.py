@@ -22,16 +22,17 @@ MICROSECONDS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class LaunchContext:
-    """What is open in the EHR: bare ids of patient and encounter, an intent, further references."""
+    """What is open in the EHR: bare ids of patient and encounter, an intent, further references, and what a CDS card tells its app."""
 
     patient: str = ""
     encounter: str = ""
     intent: str = ""
     references: tuple[str, ...] = ()
+    app_context: str = ""
 
     def parameters(self) -> dict[str, Any]:
         """Give the members of the token response; what is not open is absent."""
-        named = {"patient": self.patient, "encounter": self.encounter, "intent": self.intent}
+        named = {"patient": self.patient, "encounter": self.encounter, "intent": self.intent, "appContext": self.app_context}
         answer: dict[str, Any] = {name: value for name, value in named.items() if value}
         if self.references:
             answer["fhirContext"] = [{"reference": reference} for reference in self.references]

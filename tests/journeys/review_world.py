@@ -20,6 +20,7 @@ from chartloop.kernel.db import Database, create_tables, open_database
 from chartloop.kernel.errors import Unauthenticated
 from smart_apps import tables  # noqa: F401  (declares its tables)
 from smart_apps.assembly import register_review_app
+from smart_apps.coder_app.settings import READY
 from smart_apps.server import code_search, routes
 from smart_apps.server.identity import Identity
 from smart_apps.server.launches import LaunchContext
@@ -70,7 +71,7 @@ def review_world(folder: Path) -> Iterator[World]:
     thread.start()
     process = subprocess.Popen([sys.executable, "-m", "tests.journeys.app_process", app, f"{ehr}/fhir"], stdout=subprocess.DEVNULL)
     try:
-        _wait(f"{app}/_stcore/health")
+        _wait(f"{app}{READY}")
         yield World(ehr, app, fhir)
     finally:
         process.terminate()

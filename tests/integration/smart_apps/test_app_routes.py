@@ -8,13 +8,14 @@ import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
-from smart_apps.coder_app.asgi import LAUNCH_COOKIE, SESSION_COOKIE, Headers, LaunchRoutes
-from smart_apps.coder_app.launch import LaunchError
-from smart_apps.coder_app.sessions import AppSession, store
-from smart_apps.coder_app.settings import AppSettings
+from smart_apps.client.launch import LaunchError
+from smart_apps.client.routes import Headers, LaunchRoutes
+from smart_apps.client.sessions import AppSession
+from smart_apps.coder_app.sessions import store
+from smart_apps.coder_app.settings import SESSION_COOKIE, review_app
 
-SETTINGS = AppSettings(base_url="https://app.example", issuers=("https://ehr.example/fhir", "https://ehr.example/other"))
-AT_WORK = AppSession("https://ehr.example/fhir", "t0ken", "r", "", "Practitioner/7", "p1", "", expires=2**62)
+SETTINGS = review_app("https://app.example", ("https://ehr.example/fhir", "https://ehr.example/other"))
+AT_WORK = AppSession("https://ehr.example/fhir", "t0ken", "r", "", "Practitioner/7", "p1", expires=2**62)
 
 
 class FakeLauncher:
@@ -60,7 +61,7 @@ def launcher() -> FakeLauncher:
 
 @pytest.fixture
 def browser(launcher: FakeLauncher) -> Browser:
-    routes = LaunchRoutes(SETTINGS, launcher).routes()  # type: ignore[arg-type]
+    routes = LaunchRoutes(SETTINGS, launcher, store()).routes()  # type: ignore[arg-type]
     app = Starlette(routes=routes, middleware=[Middleware(Headers, ancestors=SETTINGS.ancestors)])
     return Browser(app)
 
@@ -77,7 +78,7 @@ def test_a_launch_sends_the_browser_to_the_ehr_and_back_into_a_session(browser: 
     session = next(c for c in cookies if c.startswith(SESSION_COOKIE))
     assert "HttpOnly" in session
     assert "t0ken" not in "".join(cookies)
-    assert any(c.startswith(f'{LAUNCH_COOKIE}=""') for c in cookies)
+    assert any(c.startswith(f'{SETTINGS.launch_cookie}=""') for c in cookies)
 
 
 @pytest.mark.conformance("Attacks", "99: only the registered EHR may frame the app")

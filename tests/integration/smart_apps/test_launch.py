@@ -9,7 +9,7 @@ from werkzeug.test import TestResponse
 
 from chartloop.kernel.clock import FakeClock
 from chartloop.kernel.errors import Forbidden
-from smart_apps.coder_app.launch import challenge
+from smart_apps.client.launch import challenge
 from smart_apps.server.identity import verify
 from smart_apps.server.launches import LaunchContext
 from tests.integration.smart_apps.conftest import APP, PERSON, ROOT, Smart
@@ -125,6 +125,13 @@ def test_a_launch_ends_with_a_token_and_its_context(smart: Smart, method: str) -
     assert subject.scopes == ("user/Task.rus",)
     assert subject.patient == "Patient/p1"
     assert (subject.session, subject.client) == (session.id, APP.client_id)
+
+
+@pytest.mark.conformance("CDS client", "the token answer carries the appContext of the card's link, and none where there was none")
+def test_the_context_of_a_card_reaches_the_app_with_its_token(smart: Smart) -> None:
+    said = '{"riskAssessment":"r-1"}'
+    assert granted(smart, replace(TASK, app_context=said))["appContext"] == said
+    assert "appContext" not in granted(smart)
 
 
 @pytest.mark.conformance("SMART App Launch 2.2", "SMART-2.2.0@200: openid brings an id token that verifies under the published keys")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from smart_apps.coder_app.fhir import ChangedError, EhrError, SessionEndedError
-from smart_apps.coder_app.sessions import AppSession
+from smart_apps.client.fhir import ChangedError, EhrError, SessionEndedError
+from smart_apps.client.sessions import AppSession
 from tests.journeys import chart
 
 ME = "Practitioner/7"
@@ -52,7 +52,7 @@ def main_module(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def ehr(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ehr]:
     stored = Ehr()
-    WORLD.update(ehr=stored, session=AppSession("https://ehr.example/fhir", "t", "", "", ME, "p1", "Task/t1", expires=2**62))
+    WORLD.update(ehr=stored, session=AppSession("https://ehr.example/fhir", "t", "", "", ME, "p1", expires=2**62, references=("Task/t1",)))
     yield stored
     WORLD.clear()
 

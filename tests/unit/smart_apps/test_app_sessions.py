@@ -1,14 +1,15 @@
-"""Launches under way and people at work, in the review app."""
+"""Launches under way and people at work, in an app."""
 
 from dataclasses import replace
 
 import pytest
 
-from smart_apps.coder_app import sessions
-from smart_apps.coder_app.sessions import AppSession, Pending, SessionStore, store
+from smart_apps.client import sessions
+from smart_apps.client.sessions import AppSession, Pending, SessionStore
+from smart_apps.coder_app.sessions import store
 
 PENDING = Pending("https://ehr.example/fhir", "t", "r", "j", "", "verifier", "nonce", "browser-1", expires=2**62)
-AT_WORK = AppSession("https://ehr.example/fhir", "secret-token", "r", "", "Practitioner/7", "p1", "Task/t1", expires=2**62)
+AT_WORK = AppSession("https://ehr.example/fhir", "secret-token", "r", "", "Practitioner/7", "p1", expires=2**62, references=("Task/t1",))
 
 
 @pytest.mark.conformance("SMART App Launch 2.2", "SMART-2.2.0@61: a state belongs to the browser session that began it")

@@ -6,13 +6,13 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from smart_apps.coder_app.launch import Launcher, LaunchError, challenge
-from smart_apps.coder_app.sessions import SessionStore
-from smart_apps.coder_app.settings import AppSettings
+from smart_apps.client.launch import Launcher, LaunchError, challenge
+from smart_apps.client.sessions import SessionStore
+from smart_apps.coder_app.settings import review_app
 from smart_apps.server.identity import Identity
 
 ISSUER = "https://ehr.example/fhir"
-SETTINGS = AppSettings(base_url="https://app.example", issuers=(ISSUER,))
+SETTINGS = review_app("https://app.example", (ISSUER,))
 
 
 class Ehr:
@@ -87,7 +87,7 @@ def test_the_authorize_request_carries_everything_that_smart_wants(launcher, ehr
 def test_a_finished_launch_is_a_session_as_the_user_on_the_task(launcher, ehr, sessions):
     query = begun(launcher, ehr)
     found = sessions.find(launcher.finish(query["state"], "c0de", "browser"))
-    assert (found.user, found.task, found.patient, found.access_token) == ("Practitioner/7", "Task/t1", "p1", "t0ken")
+    assert (found.user, found.opened("Task"), found.patient, found.access_token) == ("Practitioner/7", "Task/t1", "p1", "t0ken")
     assert found.code_search == "https://ehr.example/terminology/icd10cm"
     sent = parse_qs(next(r for r in ehr.requests if r.url.path == "/oauth/token").content.decode())
     assert challenge(sent["code_verifier"][0]) == query["code_challenge"]

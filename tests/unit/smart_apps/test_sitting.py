@@ -2,7 +2,7 @@
 
 import pytest
 
-from smart_apps.coder_app.fhir import ChangedError
+from smart_apps.client.fhir import ChangedError
 from smart_apps.coder_app.review import Decision
 from smart_apps.coder_app.sitting import give_back, open_sitting, refresh, submit
 from tests.journeys import chart

@@ -1,4 +1,4 @@
-"""The EHR's FHIR API as the review app uses it: read, search, and an update that loses nobody's work.
+"""The EHR's FHIR API as an app uses it: read, search, history, and an update that loses nobody's work.
 
 Spec: https://hl7.org/fhir/R4/http.html
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import requests
 from fhirpy import SyncFHIRClient
 from fhirpy.base.exceptions import (
@@ -21,7 +20,7 @@ from fhirpy.base.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from smart_apps.coder_app.sessions import AppSession
+    from smart_apps.client.sessions import AppSession
 
 TIMEOUT_S = 15.0
 
@@ -34,12 +33,16 @@ class SessionEndedError(EhrError):
     """Your session has ended. Launch the app from the EHR again."""
 
 
+class NotAllowedError(EhrError):
+    """You may not do this."""
+
+
 class ChangedError(EhrError):
-    """Somebody else changed this task."""
+    """Somebody else changed this resource."""
 
 
-class Ehr:
-    """The EHR of one session."""
+class FhirClient:
+    """The FHIR API of the EHR, with the token of one session."""
 
     def __init__(self, session: AppSession) -> None:
         self._session = session
@@ -64,6 +67,11 @@ class Ehr:
         bundle = _answered(lambda: self._client().execute(resource_type, "get", params=params))
         return [dict(entry["resource"]) for entry in bundle.get("entry", ()) if entry.get("search", {}).get("mode", "match") == "match"]
 
+    def history(self, reference: str, count: int) -> list[dict[str, Any]]:
+        """Give the newest versions of a resource, newest first; deletions leave none."""
+        bundle = _answered(lambda: self._client().execute(f"{reference}/_history", "get", params={"_count": str(count)}))
+        return [dict(entry["resource"]) for entry in bundle.get("entry", ()) if "resource" in entry]
+
     def update(self, resource: Mapping[str, Any]) -> dict[str, Any]:
         """Write a resource back, unless it is not what was read any more.
 
@@ -79,19 +87,6 @@ class Ehr:
             raise ChangedError(ChangedError.__doc__) from error
         return dict(written) if written else self.read(path) or {}
 
-    def find_codes(self, text: str) -> list[tuple[str, str]] | None:
-        """Look codes up by number or words; None when this EHR offers no such search."""
-        if not self._session.code_search:
-            return None
-        headers = {"Authorization": f"Bearer {self._session.access_token}"}
-        try:
-            answer = httpx.get(self._session.code_search, params={"q": text}, headers=headers, timeout=TIMEOUT_S)
-            answer.raise_for_status()
-            return [(found["code"], found["display"]) for found in answer.json()["codes"]]
-        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
-            message = "The code search did not answer."
-            raise EhrError(message) from error
-
 
 def _answered(call: Callable[[], Any]) -> Any:
     """Do one call, and give its failure in words for a person."""
@@ -100,8 +95,7 @@ def _answered(call: Callable[[], Any]) -> Any:
     except AuthorizationError as error:
         raise SessionEndedError(SessionEndedError.__doc__) from error
     except ForbiddenError as error:
-        message = "You may not do this."
-        raise EhrError(message) from error
+        raise NotAllowedError(NotAllowedError.__doc__) from error
     except (ResourceNotFound, MultipleResourcesFound):
         raise
     except BaseFHIRError as error:

@@ -17,12 +17,11 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from chartloop.kernel import clock
-from smart_apps.coder_app.sessions import PENDING_TTL_S, AppSession, Pending
-from smart_apps.coder_app.settings import SCOPE
+from smart_apps.client.sessions import PENDING_TTL_S, AppSession, Pending
 
 if TYPE_CHECKING:
-    from smart_apps.coder_app.sessions import SessionStore
-    from smart_apps.coder_app.settings import AppSettings
+    from smart_apps.client.sessions import SessionStore
+    from smart_apps.client.settings import AppSettings
 
 MICROSECONDS = 1_000_000
 
@@ -76,7 +75,7 @@ class Launcher:
             "response_type": "code",
             "client_id": self._settings.client_id,
             "redirect_uri": self._settings.redirect_uri,
-            "scope": SCOPE,
+            "scope": self._settings.scope,
             "state": state,
             "aud": issuer,
             "launch": launch,
@@ -98,7 +97,6 @@ class Launcher:
             raise LaunchError(message)
         token = self._exchange(pending, code)
         claims = self._identify(pending, token.get("id_token", ""))
-        references = [entry.get("reference", "") for entry in token.get("fhirContext", ())]
         return self._sessions.open(
             AppSession(
                 issuer=pending.issuer,
@@ -106,9 +104,11 @@ class Launcher:
                 revocation_endpoint=pending.revocation_endpoint,
                 code_search=pending.code_search,
                 user=str(claims.get("fhirUser", "")).removeprefix(f"{pending.issuer}/"),
-                patient=token.get("patient", ""),
-                task=next((r for r in references if r.startswith("Task/")), ""),
+                patient=_text(token.get("patient")),
                 expires=clock.now_us() + int(token.get("expires_in", 0)) * MICROSECONDS,
+                references=tuple(_text(entry.get("reference")) for entry in token.get("fhirContext", ())),
+                app_context=_text(token.get("appContext")),
+                need_patient_banner=token.get("need_patient_banner") is not False,
             )
         )
 
@@ -174,6 +174,10 @@ class Launcher:
 def _own(url: object, issuer: str) -> str:
     """Give a URL that stands on the issuer's own origin, else nothing."""
     return url if isinstance(url, str) and urlsplit(url)[:2] == urlsplit(issuer)[:2] else ""
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def challenge(verifier: str) -> str:

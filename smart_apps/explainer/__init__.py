@@ -1,0 +1,1 @@
+"""The explanation page: what a stored risk estimate is made of, launched from a CDS card."""

@@ -1,0 +1,48 @@
+"""Pages of the explanation: templates that escape everything, under a policy that allows no script."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+_HERE = Path(__file__).parent
+SVG = ("waterfall", "trend")
+
+
+@cache
+def _environment() -> Environment:
+    made = Environment(loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.globals["style"] = "style.css"
+    return made
+
+
+def style() -> str:
+    """Give the style sheet."""
+    return (_HERE / "style.css").read_text("utf-8")
+
+
+def explanation(facts: dict[str, Any]) -> str:
+    """Write the page of one estimate; its drawings are markup of our own making, everything else is text."""
+    drawn = {name: Markup(facts[name]) for name in SVG}  # noqa: S704 drawing.py escapes every text and attribute
+    return _environment().get_template("explanation.html").render({**facts, **drawn})
+
+
+def message(title: str, text: str) -> str:
+    """Write a page that says one thing."""
+    return _environment().get_template("message.html").render(title=title, text=text)
+
+
+def headers(ancestors: Sequence[str]) -> dict[str, str]:
+    """Give the headers of every page."""
+    policy = ("default-src 'none'", "style-src 'self'", "base-uri 'none'", "form-action 'none'", f"frame-ancestors {' '.join(ancestors) or chr(39) + 'none' + chr(39)}")
+    return {
+        "Content-Security-Policy": "; ".join(policy),
+        "Cache-Control": "no-store",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+    }
