@@ -91,6 +91,17 @@ def test_who_may_not_see_an_element_may_not_search_on_it():
     assert not ACCESS.searchable(scope("researcher", "search"), "Claim", ["Claim.patient"])
 
 
+@pytest.mark.conformance("Access", "a researcher reads the OMOP tables; who answers for privacy sees where a row came from; the chart's people see neither")
+@pytest.mark.parametrize(
+    ("role", "expected"),
+    [("researcher", {"omop-read"}), ("privacy-officer", {"omop-read", "omop-lineage"}), ("auditor", {"omop-read", "omop-lineage"})]
+    + [(role, set()) for role in ("clinician", "coder", "billing-administrator", "operator", "patient", "payer", "omop-bridge")],
+)
+def test_the_research_database_has_readers_of_its_own(role, expected):
+    row = RowAttributes("omop", frozenset(), "", "", "")
+    assert {action for action in ("omop-read", "omop-text", "omop-lineage") if ACCESS.decides(scope(role, action), row)} == expected
+
+
 @pytest.mark.conformance("Access", "a researcher has no right to the live chart")
 def test_a_researcher_has_no_right_to_the_live_chart():
     assert not any(ACCESS.permits(scope("researcher", action), type_) for action in ACCESS.policies.actions for type_ in ACCESS.policies.groups)
