@@ -21,6 +21,7 @@ from chartloop.kernel.settings_sections import (
     EgressSettings,
     LogSettings,
     MllpSettings,
+    OmopSettings,
     PolicySettings,
     ServerSettings,
     WorkerSettings,
@@ -48,6 +49,7 @@ class Settings(BaseSettings):
     apps: AppsSettings = AppsSettings()
     coding: CodingSettings = CodingSettings()
     claims: ClaimsSettings = ClaimsSettings()
+    omop: OmopSettings = OmopSettings()
     log: LogSettings = LogSettings()
 
     @classmethod
@@ -66,6 +68,16 @@ class Settings(BaseSettings):
     def database_url(self) -> str:
         """The database, embedded unless one was named."""
         return self.database.url or f"sqlite:///{self.data / 'chartloop.sqlite3'}"
+
+    @property
+    def omop_url(self) -> str:
+        """The research database, embedded unless one was named."""
+        return self.omop.url or f"sqlite:///{self.data / 'omop' / 'cdm.sqlite3'}"
+
+    @property
+    def omop_lineage_url(self) -> str:
+        """What knows where its rows came from, embedded unless one was named."""
+        return self.omop.lineage_url or f"sqlite:///{self.data / 'omop' / 'lineage.sqlite3'}"
 
     @property
     def keys(self) -> Path:

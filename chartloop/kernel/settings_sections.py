@@ -120,6 +120,13 @@ class ClaimsSettings(Section):
     draft_interval_s: float = Field(default=15.0, gt=0, description="How often held drafts are looked at again.")
 
 
+class OmopSettings(Section):
+    """The research database."""
+
+    url: str = Field(default="", description="sqlite:///path or postgresql://… of the CDM 5.4 database; empty is a SQLite file under data.")
+    lineage_url: str = Field(default="", description="Where it is kept which resource a row came from, apart from the CDM; empty is a SQLite file under data.")
+
+
 class LogSettings(Section):
     """What is logged, and how."""
 
