@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 
 from chartloop.app import Door, Kernel
 from chartloop.kernel.access.engines import engine_subject
 from chartloop.kernel.access.subject import Subject
 from chartloop.kernel.audit.sealer import Sealer
 from chartloop.kernel.auth import forget_expired
+from chartloop.kernel.config import Settings
 from chartloop.kernel.keys import secret, signing_key
 from chartloop.kernel.retention import forget_events
 from chartloop.kernel.worker import Consumer, Periodic
@@ -32,6 +34,13 @@ from fhir_server.repository import Repository
 from ingest.consumer import MessageConsumer
 from ingest.intake import Intake
 from ingest.mllp import MllpServer
+from omop_bridge.concepts import shipped
+from omop_bridge.database import open_cdm, open_lineage
+from omop_bridge.deriving import Deriver
+from omop_bridge.mapping.coding import Coder
+from omop_bridge.mapping.rows import Profile
+from omop_bridge.sync import OmopConsumer
+from omop_bridge.writing import Writer
 from predictions.calibration import DEMO_RECORD, read_record
 from predictions.coder_model import SHIPPED
 from predictions.pool import CoderPool
@@ -46,6 +55,7 @@ def consumers(kernel: Kernel, repository: Repository, pool: CoderPool) -> list[C
         MessageConsumer(kernel.database, repository, subject(kernel, "integration")),
         *_claims(kernel, repository),
         *_coding(kernel, repository, pool),
+        omop_consumer(kernel, repository),
         DeadLetterTasks(repository, kernel.dead_letters, subject(kernel, "dead-letter")),
     ]
 
@@ -81,6 +91,22 @@ def _coding(kernel: Kernel, repository: Repository, pool: CoderPool) -> list[Con
         AssignmentConsumer(repository, coder, pool, Policy(record, settings.demo), icd, labeller),
         CorrectionsConsumer(repository, coder, ledger, secret(kernel.settings.keys, "training.key"), icd, labeller),
     ]
+
+
+def omop_consumer(kernel: Kernel, repository: Repository) -> OmopConsumer:
+    """Who lets the research database follow; it opens that with its first event."""
+    return OmopConsumer(kernel.database, repository, subject(kernel, "omop"), partial(omop_writer, kernel.settings))
+
+
+def omop_writer(settings: Settings) -> Writer:
+    """The research databases, open for writing; whoever asks for them closes them."""
+    profile = Profile(orders=settings.omop.orders, text=settings.omop.note_text)
+    return Writer(open_cdm(settings.omop_url), open_lineage(settings.omop_lineage_url), Deriver(Coder(shipped()), profile))
+
+
+def closers(engines: Collection[Consumer]) -> list[Callable[[], None]]:
+    """What to call when the worker of these consumers has stopped."""
+    return [engine.close for engine in engines if isinstance(engine, OmopConsumer)]
 
 
 def coder_pool(kernel: Kernel, cores: frozenset[int]) -> CoderPool:

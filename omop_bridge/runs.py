@@ -6,7 +6,7 @@ A rebuild's run that is written and not finished says that the lineage is ahead 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -47,6 +47,9 @@ class Run:
         return {**asdict(self), **times, "guide": GUIDE}
 
 
+_FIELDS: Final = tuple(each.name for each in fields(Run))
+
+
 def begin(tx: Tx, kind: str, vocabulary: str) -> int:
     """Write down that a run has begun; return its number."""
     row = tx.one("SELECT coalesce(max(number), 0) + 1 FROM omop_run")
@@ -75,15 +78,11 @@ def finish(tx: Tx, number: int) -> None:
 
 def latest(session: Session, kind: str = "") -> Run | None:
     """The newest run, of a kind or of any."""
-    row = session.one(
-        "SELECT number, kind, started, finished, watermark, resources, rows, vocabulary, software, counts FROM omop_run"
-        " WHERE ? = '' OR kind = ? ORDER BY number DESC LIMIT 1",
-        (kind, kind),
-    )
+    row = session.one(f"SELECT {', '.join(_FIELDS)} FROM omop_run WHERE ? = '' OR kind = ? ORDER BY number DESC LIMIT 1", (kind, kind))
     if row is None:
         return None
-    *facts, counts = row
-    return Run(*facts, json.loads(counts))
+    values = dict(zip(_FIELDS, row, strict=True))
+    return Run(**{**values, "counts": json.loads(values["counts"])})
 
 
 def refuse_interrupted(lineage: Database) -> None:

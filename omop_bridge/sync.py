@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import structlog
@@ -18,7 +19,7 @@ from fhir_server.repository import Repository
 from omop_bridge.chart import Reader
 from omop_bridge.lineage import Reference
 from omop_bridge.mapping.resource import FOLLOWED
-from omop_bridge.runs import FOLLOW, Interrupted, advance, begin
+from omop_bridge.runs import FOLLOW, Interrupted, advance, begin, refuse_interrupted
 from omop_bridge.writing import Passed, Writer
 
 _log = structlog.get_logger(__name__)
@@ -45,17 +46,21 @@ class OmopConsumer:
         """Follow one event; what is written already is written again the same way."""
         reference = Reference(*event.subject.split("/", 1))
         writer = self._open()
-        if not (event.type != "ResourceDeleted" and _known(writer, reference, event.version)):
-
-            def also(tx: Tx, passed: Passed) -> None:
-                advance(tx, self._run, *passed, event.recorded)
-
-            try:
-                passed = writer.follow([reference], Reader(self._repository, Scope(self._subject, "read", event.trace or event.id)), also)
-            except Interrupted:
-                raise Later(_INTERRUPTED_S) from None
-            _log.debug("Rows follow a resource.", action="omop.followed", type=reference.type, resources=passed.resources, rows=passed.rows)
+        try:
+            refuse_interrupted(writer.lineage)
+            if event.type == "ResourceDeleted" or not _known(writer, reference, event.version):
+                reader = Reader(self._repository, Scope(self._subject, "read", event.trace or event.id))
+                writer.follow([reference], reader, partial(_count, self._run, event.recorded))
+        except Interrupted:
+            raise Later(_INTERRUPTED_S) from None
         self._database.write(once)
+
+    def close(self) -> None:
+        """Let go of the research databases, if an event has opened them."""
+        with self._lock:
+            if self._writer is not None:
+                self._writer.close()
+            self._writer = None
 
     def _open(self) -> Writer:
         with self._lock:
@@ -63,7 +68,12 @@ class OmopConsumer:
                 writer = self._opened()
                 self._run = writer.lineage.write(lambda tx: begin(tx, self._kind, writer.release))
                 self._writer = writer
+                _log.info("The research database follows the store.", action="omop.follows", run=self._run)
             return self._writer
+
+
+def _count(run: int, watermark: int, tx: Tx, passed: Passed) -> None:
+    advance(tx, run, *passed, watermark)
 
 
 def _known(writer: Writer, reference: Reference, version: int) -> bool:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final
 
 from chartloop.kernel.db import Database
-from chartloop.kernel.db_sqlite import SqliteDatabase
 
 _LOCK: Final = 0x6F6D6F70  # "omop"
 
@@ -20,8 +19,9 @@ _LOCK: Final = 0x6F6D6F70  # "omop"
 @contextmanager
 def one_at_a_time(lineage: Database) -> Iterator[None]:
     """Hold the turn for a block; the system takes it back from a process that dies."""
-    if isinstance(lineage, SqliteDatabase):
-        with _file_lock(lineage.path.with_suffix(".lock")):
+    file: Path | None = getattr(lineage, "path", None)
+    if file is not None:  # SQLite
+        with _file_lock(file.with_suffix(".lock")):
             yield
         return
     with lineage.read() as session:

@@ -65,6 +65,11 @@ class Writer:
             pass_.run(references, read)
             return self._write(pass_, also)
 
+    def close(self) -> None:
+        """Let go of both databases."""
+        self.cdm.close()
+        self.lineage.close()
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Wait for one's turn: among the threads of this process and among the processes that write this lineage."""
