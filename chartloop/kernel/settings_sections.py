@@ -125,6 +125,8 @@ class OmopSettings(Section):
 
     url: str = Field(default="", description="sqlite:///path or postgresql://… of the CDM 5.4 database; empty is a SQLite file under data.")
     lineage_url: str = Field(default="", description="Where it is kept which resource a row came from, apart from the CDM; empty is a SQLite file under data.")
+    orders: bool = Field(default=True, description="Whether a MedicationRequest of any order counts as an exposure; false is instance-order alone.")
+    note_text: bool = Field(default=False, description="Whether words (of notes, of results in words) may enter the research database.")
 
 
 class LogSettings(Section):
