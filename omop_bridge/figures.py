@@ -8,7 +8,8 @@ from typing import NamedTuple
 from chartloop.kernel.clock import monotonic_s
 from chartloop.kernel.db import Database
 from omop_bridge.coverage import TableCoverage, Unmapped, coverage, row_counts, unmapped
-from omop_bridge.origins import Exclusion, Run, exclusions, last_run
+from omop_bridge.origins import Exclusion, exclusions
+from omop_bridge.runs import Run, latest
 
 KEPT_S = 10.0
 
@@ -46,5 +47,5 @@ class Counting:
             release = session.one("SELECT vocabulary_version FROM vocabulary WHERE vocabulary_id = 'None'")
             counts, tables, codes = row_counts(session), coverage(session), unmapped(session, 10)
         with self._lineage().read(snapshot=True) as session:
-            run, left_out = last_run(session), exclusions(session)
+            run, left_out = latest(session), exclusions(session)
         return Figures(counts, tables, tuple(codes), str(release[0]) if release else "none", run, tuple(left_out))

@@ -1,11 +1,10 @@
-"""What the pages ask of the lineage database: where a row came from, how the last run went, what was left out."""
+"""What the pages ask of the lineage database: where a row came from, whom rows concern, what was left out."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from chartloop.kernel.clock import iso
 from chartloop.kernel.db import Session
 from omop_bridge.lineage import excluded_counts, person_source
 
@@ -16,20 +15,6 @@ class Origin(NamedTuple):
     reference: str
     version: int
     element: str
-
-
-class Run(NamedTuple):
-    """The last rebuild, sync or following process; instants as FHIR writes them, "" where it has not ended."""
-
-    number: int
-    kind: str
-    started: str
-    finished: str
-    watermark: int | None
-    resources: int
-    rows: int
-    vocabulary: str
-    software: str
 
 
 class Exclusion(NamedTuple):
@@ -50,16 +35,6 @@ def patients(session: Session, persons: Collection[int]) -> tuple[str, ...]:
     """The Patients behind persons, for the audit log alone."""
     found = person_source(session, sorted(set(persons)))
     return tuple(sorted({f"{source.type}/{source.id}" for source in found.values()}))
-
-
-def last_run(session: Session) -> Run | None:
-    """How the last run went; None before the first."""
-    columns = "number, kind, started, finished, watermark, resources, rows, vocabulary, software"
-    row: Any = session.one(f"SELECT {columns} FROM omop_run ORDER BY number DESC LIMIT 1")
-    if row is None:
-        return None
-    number, kind, started, finished, *rest = row
-    return Run(number, kind, iso(started), iso(finished) if finished else "", *rest)
 
 
 def exclusions(session: Session) -> list[Exclusion]:

@@ -50,6 +50,7 @@ def figures_to_page(figures: Figures) -> dict[str, Any]:
     others = [name for name in TABLES if name not in measured]
     return {
         "figures": figures,
+        "run": figures.run.shown() if figures.run else None,
         "filled": filled,
         "vocabularies": [{"name": name, "rows": figures.counts[name]} for name in others if figures.counts[name]],
         "empty": [name for name in TABLES if not figures.counts[name]],
@@ -62,7 +63,7 @@ def figures_to_json(figures: Figures) -> dict[str, Any]:
     return {
         "cdm_version": VERSION,
         "vocabulary_version": figures.vocabulary,
-        "run": figures.run._asdict() if figures.run else None,
+        "run": figures.run.shown() if figures.run else None,
         "tables": [
             {
                 "table": name,

@@ -85,8 +85,8 @@ def _fill(settings):
     lineage.write(lambda tx: tx.many(insert, [(*row, 3) for row in rows]))
     excluded = [("Observation", "o9", "", "entered-in-error"), ("Observation", "o8", "", "entered-in-error"), ("Encounter", "e9", "", "cancelled")]
     lineage.write(lambda tx: tx.many("INSERT INTO omop_excluded (type, id, key, reason) VALUES (?, ?, ?, ?)", excluded))
-    run = (1, "rebuild", 1_795_000_000_000_000, 1_795_000_012_000_000, 77, 321, 123, 12.0, "chartloop seed 1", "chartloop 0.1.0", "{}")
-    lineage.write(lambda tx: tx.run(f"INSERT INTO omop_run VALUES ({', '.join('?' * 11)})", run))
+    run = (1, "rebuild", 1_795_000_000_000_000, 1_795_000_012_000_000, 1_794_999_000_000_000, 321, 123, "chartloop seed 1", "chartloop 0.1.0", "{}")
+    lineage.write(lambda tx: tx.run(f"INSERT INTO omop_run VALUES ({', '.join('?' * 10)})", run))
     cdm.close()
     lineage.close()
 
@@ -160,7 +160,7 @@ def test_the_first_page_tells_what_is_there_and_what_is_not(house):
     assert {key: told["run"][key] for key in ("number", "kind", "watermark", "resources", "rows")} == {
         "number": 1,
         "kind": "rebuild",
-        "watermark": 77,
+        "watermark": "2026-11-18T10:50:00.000Z",
         "resources": 321,
         "rows": 123,
     }
