@@ -155,7 +155,10 @@ def test_the_first_page_tells_what_is_there_and_what_is_not(house):
     assert len(tables) == 39
     assert (tables["measurement"]["rows"], tables["drug_exposure"]["rows"]) == (120, 0)
     assert tables["measurement"]["fields"][0] == {"field": "measurement_concept_id", "coded": 120, "mapped": 1, "share": 1 / 120}
-    assert told["exclusions"] == [{"type": "Observation", "reason": "entered-in-error", "excluded": 2}, {"type": "Encounter", "reason": "cancelled", "excluded": 1}]
+    assert told["exclusions"] == [
+        {"type": "Observation", "reason": "entered-in-error", "excluded": 2},
+        {"type": "Encounter", "reason": "cancelled", "excluded": 1},
+    ]
     assert told["unmapped"][0] == {"table": "measurement", "field": "measurement_concept_id", "code": "75328-5", "vocabulary": "LOINC", "rows": 119}
     assert {key: told["run"][key] for key in ("number", "kind", "watermark", "resources", "rows")} == {
         "number": 1,
