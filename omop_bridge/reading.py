@@ -154,7 +154,15 @@ def _fits(value: object, field: Field) -> bool:
         return type(value) in (int, float)
     if field.type in ("date", "datetime"):
         return isinstance(value, str) and _is_date(value)
-    return isinstance(value, str) and "\x00" not in value
+    return isinstance(value, str) and _is_storable(value)
+
+
+def _is_storable(value: str) -> bool:
+    """No database takes a NUL or half a surrogate pair, which JSON can write."""
+    try:
+        return b"\x00" not in value.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def _is_date(value: str) -> bool:

@@ -47,9 +47,9 @@ def blueprint(research: Research) -> Blueprint:
 def _pages(routes: Blueprint, research: Research) -> None:
     @routes.get("", strict_slashes=False)
     def home() -> Response:
-        visitor = _let_in(research, "omop")
+        visitor = _let_in(research, "omop/tables")
         figures = research.counting.figures()
-        research.guard.shown(visitor, ("omop",), ())
+        research.guard.shown(visitor, ("omop/tables",), ())
         if _wants_json():
             return jsonify(figures_to_json(figures))
         return _page("home.html", visitor, **figures_to_page(figures))
