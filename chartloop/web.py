@@ -1,17 +1,18 @@
-"""Everything that is answered over HTTP, put together: FHIR, SMART, the demo EHR, CDS Hooks, health."""
+"""Everything that is answered over HTTP, put together: FHIR, SMART, the demo EHR, CDS Hooks, the research database, health."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from flask import Flask
+from flask import Blueprint, Flask, request
 
 from cds_hooks import routes as cds_routes
 from chartloop.app import Kernel, base_url
 from chartloop.kernel import auth
 from chartloop.kernel.access.subject import Subject
+from chartloop.kernel.errors import Unauthenticated
 from chartloop.kernel.health import Check, database_check, health_blueprint
-from chartloop.kernel.http import WsgiApp, with_common_headers
+from chartloop.kernel.http import WsgiApp, bearer_token, with_common_headers
 from chartloop.kernel.metrics import BusCollector, Metrics
 from chartloop.measured import measured
 from fhir_server.api import blueprint as fhir_blueprint
@@ -20,10 +21,17 @@ from fhir_server.calls import Authenticate, Gate, Limits
 from fhir_server.read_path import with_read_path
 from fhir_server.repository import Repository
 from ingest.metrics import MessageCollector
+from omop_bridge.figures import Counting
+from omop_bridge.guard import Guard
+from omop_bridge.opening import lazily_opened
+from omop_bridge.routes import Research
+from omop_bridge.routes import blueprint as omop_blueprint
 from predictions.calibration import DEMO_RECORD
 from predictions.coder_model import SHIPPED
 from smart_apps.assembly import register_review_app, smart_side
 from smart_apps.server import clients
+from smart_apps.server.routes import COOKIE
+from smart_apps.sessions import Sessions
 from terminology.icd10cm import load as load_icd10cm
 
 
@@ -40,7 +48,7 @@ def build_wsgi(kernel: Kernel, repository: Repository) -> WsgiApp:
     metrics.registry.register(MessageCollector(kernel.database))
     app = Flask("chartloop", static_folder=None)
     app.register_blueprint(fhir_blueprint(gate), url_prefix="/fhir")
-    for blueprint in (*smart.blueprints, cds_routes.blueprint(), health_blueprint(_checks(kernel), metrics)):
+    for blueprint in (*smart.blueprints, cds_routes.blueprint(), _research(kernel, smart.sessions), health_blueprint(_checks(kernel), metrics)):
         app.register_blueprint(blueprint)
     with kernel.database.read() as session:
         origins = {*clients.origins(session), *settings.server.cors_origins}
@@ -52,6 +60,26 @@ def _authenticator(kernel: Kernel) -> Authenticate:
         return auth.authenticate(kernel.database, token)
 
     return authenticate
+
+
+def _research(kernel: Kernel, sessions: Sessions) -> Blueprint:
+    """The researcher's pages."""
+    cdm, lineage = lazily_opened(kernel.settings.omop_url, kernel.settings.omop_lineage_url)
+    return omop_blueprint(Research(cdm, lineage, Guard(kernel.access, kernel.audit, _visitor(kernel, sessions)), Counting(cdm, lineage)))
+
+
+def _visitor(kernel: Kernel, sessions: Sessions) -> Callable[[], Subject]:
+    """Who sent a request: the holder of its bearer token, or of the EHR session that its cookie names."""
+
+    def who() -> Subject:
+        if "Authorization" in request.headers:
+            return auth.authenticate(kernel.database, bearer_token(request.environ))
+        session = sessions.find(request.cookies.get(COOKIE))
+        if session is None:
+            raise Unauthenticated("Enter by the link that your administrator gave you, or send a bearer token.")
+        return session.subject
+
+    return who
 
 
 def _search_codes(words: str, limit: int) -> Iterator[tuple[str, str]]:

@@ -19,7 +19,7 @@ _P8 = ("0123456789", "1576283094", "5803796142", "8916043527", "9453126870", "42
 
 
 def likely_vocabulary(field: str, code: str) -> str:
-    """Say what a code of a concept field looks like: LOINC, SNOMED, RxNorm, CVX, ICD10CM, HCPCS, CPT4, UCUM, CDCREC, or "" for none of these."""
+    """Say what a code of a concept field looks like: LOINC, SNOMED, RxNorm, CVX or RxNorm, ICD10CM, HCPCS, CPT4, UCUM, CDCREC, or "" for none of these."""
     if field.startswith("unit"):
         return "UCUM"
     if field.startswith(("race", "ethnicity")):
@@ -35,7 +35,7 @@ def likely_vocabulary(field: str, code: str) -> str:
 
 def _of_digits(field: str, code: str) -> str:
     if field.startswith("drug"):
-        return "CVX" if len(code) <= _LONGEST_CVX else "RxNorm" if len(code) <= _LONGEST_RXCUI else ""
+        return "CVX or RxNorm" if len(code) <= _LONGEST_CVX else "RxNorm" if len(code) <= _LONGEST_RXCUI else ""
     if len(code) in _SCTID_LENGTH and is_sctid(code):
         return "SNOMED"
     return "CPT4" if field.startswith("procedure") and _CPT.fullmatch(code) else ""

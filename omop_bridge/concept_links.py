@@ -22,6 +22,7 @@ VITALS = {
     "39156-5": 3038553,
     "59408-5": 40762499,
     "59574-4": 40762636,
+    "59576-9": 40762638,
 }
 """LOINC codes of vital signs."""
 
@@ -107,8 +108,15 @@ LABS = {
 }
 """LOINC codes of laboratory tests."""
 
-NAMES = {3016502: "Oxygen saturation in Arterial blood", 3027598: "Mean blood pressure"}
-"""LOINC names that come from the FHIR-to-OMOP guide's ConceptMap, not from the DataQualityDashboard."""
+OBSERVATIONS = {"72166-2"}
+"""LOINC codes of the domain Observation that are taken from the samples: tobacco smoking status."""
+
+NAMES = {
+    3016502: "Oxygen saturation in Arterial blood",
+    3027598: "Mean blood pressure",
+    40762638: "Body mass index (BMI) [Percentile] Per age and sex",
+}
+"""LOINC names that the DataQualityDashboard lacks: two of the FHIR-to-OMOP guide's ConceptMap, one of OHDSI's published cohorts."""
 
 UNITS = {
     "%": (8554, "percent"),
@@ -124,6 +132,7 @@ UNITS = {
     "[iU]/L": (8923, "international unit per liter"),
     "[iU]/mL": (8985, "international unit per milliliter"),
     "[in_i]": (9330, "inch (international)"),
+    "[score]": (44777566, "score"),
     "[lb_av]": (8739, "pound (US)"),
     "a": (9448, "year"),
     "cm": (8582, "centimeter"),

@@ -83,6 +83,7 @@ _UNIT_SPELLINGS: Mapping[str, str] = {
     "[IU]/L": "[iU]/L",
     "[IU]/mL": "[iU]/mL",
     "[pH]": "pH",
+    "{score}": "[score]",
     "mL/min/{1.73_m2}": "mL/min/(173.10*-2.m2)",
     "meq/l": "meq/L",
 }

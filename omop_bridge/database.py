@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from sqlalchemy import MetaData
 
 from chartloop.kernel.clock import iso, now_us
-from chartloop.kernel.db import Database, Tx, create_tables, open_database
+from chartloop.kernel.db import Database, Session, Tx, create_tables, open_database
 from omop_bridge.concepts import VOCABULARIES, Concept, Concepts, shipped
 from omop_bridge.schema import CDM_CONCEPT_ID, TABLES, VERSION, metadata
 
@@ -31,31 +31,50 @@ def insert_statement(table: str) -> str:
 
 
 def open_cdm(url: str) -> Database:
-    """Open sqlite:///… or postgresql://…, make the tables of CDM 5.4 that are missing, and put the shipped concepts in."""
+    """Open sqlite:///… or postgresql://…, make the tables of CDM 5.4 that are missing, and put the shipped concepts in.
+
+    Nothing is written when all of it is there: a reader opens it while a rebuild holds the write lock.
+    """
     database = open_database(url)
-    create_tables(database, metadata())
-    database.write(lambda tx: load_seed(tx, shipped()))
-    database.write(_describe)
+    if _lacks(database, TABLES):
+        create_tables(database, metadata())
+    with database.read() as session:
+        ready = _has_vocabulary(session, shipped()) and session.one("SELECT 1 FROM cdm_source") is not None
+    if not ready:
+        database.write(lambda tx: load_seed(tx, shipped()))
+        database.write(_describe)
     return database
 
 
 def open_lineage(url: str) -> Database:
     """Open the database that knows which resource each row came from: with its own file or credentials, never the researchers'."""
     database = open_database(url)
-    create_tables(database, LINEAGE)
+    if _lacks(database, LINEAGE.tables):
+        create_tables(database, LINEAGE)
     return database
 
 
-def vocabulary_release(tx: Tx) -> str | None:
+_NAMES = {
+    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'table'",
+    "postgresql": "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()",
+}
+
+
+def _lacks(database: Database, tables: Iterable[str]) -> bool:
+    with database.read() as session:
+        there = {str(row[0]) for row in session.all(_NAMES[database.dialect])}
+    return not there.issuperset(tables)
+
+
+def vocabulary_release(session: Session) -> str | None:
     """The release of the concepts in this database, as OHDSI keeps it: the version of the vocabulary named None."""
-    row = tx.one("SELECT vocabulary_version FROM vocabulary WHERE vocabulary_id = 'None'")
+    row = session.one("SELECT vocabulary_version FROM vocabulary WHERE vocabulary_id = 'None'")
     return str(row[0]) if row else None
 
 
 def load_seed(tx: Tx, concepts: Concepts) -> None:
     """Fill the vocabulary tables, unless they hold this seed already or something that a person has loaded."""
-    release = vocabulary_release(tx)
-    if release == concepts.release or (release is not None and not release.startswith(_SEED)):
+    if _has_vocabulary(tx, concepts):
         return
     for table in ("concept", "concept_relationship", "concept_class", "domain", "relationship", "vocabulary"):
         tx.run(f"DELETE FROM {table}")
@@ -72,6 +91,12 @@ def load_seed(tx: Tx, concepts: Concepts) -> None:
         insert_statement("vocabulary"),
         ((name, name, systems.get(name, "OHDSI"), concepts.release if name == "None" else None, 0) for name in names),
     )
+
+
+def _has_vocabulary(session: Session, concepts: Concepts) -> bool:
+    """Whether the database holds this seed, or something that a person has loaded."""
+    release = vocabulary_release(session)
+    return release == concepts.release or (release is not None and not release.startswith(_SEED))
 
 
 def _concept_row(concept: Concept) -> tuple[object, ...]:

@@ -44,7 +44,7 @@ def _samples(text: str) -> Iterator[Row]:
         vocabulary, domain, standard = row["vocabulary_id"], row["domain_id"], row["standard_concept"]
         if vocabulary not in KEPT or (standard != "S" and vocabulary != "None"):
             continue
-        if vocabulary == "LOINC" and (domain != "Measurement" or _NOT_MEASURED.search(row["concept_name"])):
+        if vocabulary == "LOINC" and ((domain != "Measurement" and row["concept_code"] not in links.OBSERVATIONS) or _NOT_MEASURED.search(row["concept_name"])):
             continue
         yield [int(row["concept_id"]), row["concept_name"], domain, vocabulary, row["concept_class_id"], standard, row["concept_code"]]
 

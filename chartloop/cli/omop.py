@@ -49,7 +49,7 @@ def coverage(data: Path | None, as_json: bool, limit: int) -> None:
     if codes:
         click.echo("\nCodes without a concept (the vocabulary is what the code looks like):")
     for code in codes:
-        click.echo(f"{code.rows:>10,}  {code.vocabulary or '?':<8}  {code.code:<24}  {code.table}.{code.field}")
+        click.echo(f"{code.rows:>10,}  {code.vocabulary or '?':<13}  {code.code:<24}  {code.table}.{code.field}")
     for reference in lost:
         click.echo(f"{reference.rows:,} rows: {reference.table}.{reference.field} names no {reference.target}", err=True)
 

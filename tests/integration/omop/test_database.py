@@ -61,3 +61,23 @@ def test_a_row_goes_in_with_its_dates_as_text(cdm):
     row = [values.get(field.name, 0 if field.required else None) for field in TABLES["person"].fields]
     cdm.write(lambda tx: tx.run(insert_statement("person"), row))
     assert str(cdm.one("SELECT birth_datetime FROM person WHERE person_id = 1")[0]) == "1967-08-02 00:00:00"
+
+
+def test_a_reader_opens_it_while_a_rebuild_holds_the_write_lock(tmp_path):
+    import threading
+
+    url, opened, done = f"sqlite:///{tmp_path / 'cdm.sqlite3'}", threading.Event(), []
+    writer = open_cdm(url)
+
+    def rebuild(tx):
+        tx.run("DELETE FROM cdm_source")
+        reader = threading.Thread(target=lambda: done.append(open_cdm(url)))
+        reader.start()
+        reader.join(4)
+        if done:
+            opened.set()
+
+    writer.write(rebuild)
+    assert opened.is_set()
+    for database in (*done, writer):
+        database.close()

@@ -56,7 +56,17 @@ def test_a_standard_concept_stands_for_itself_and_another_for_what_it_maps_to():
 
 @pytest.mark.parametrize(
     ("code", "concept_id"),
-    [("mg/dL", 8840), ("mm[Hg]", 8876), ("Cel", 586323), ("U/L", 8645), ("mL/min/{1.73_m2}", 720870), ("/min", 8541), ("mmHg", 0), ("MG/DL", 0)],
+    [
+        ("mg/dL", 8840),
+        ("mm[Hg]", 8876),
+        ("Cel", 586323),
+        ("U/L", 8645),
+        ("mL/min/{1.73_m2}", 720870),
+        ("/min", 8541),
+        ("{score}", 44777566),
+        ("mmHg", 0),
+        ("MG/DL", 0),
+    ],
 )
 def test_a_unit_is_found_by_its_ucum_code_and_nothing_else(code, concept_id):
     assert shipped().unit(code) == concept_id
