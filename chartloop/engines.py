@@ -39,6 +39,7 @@ from omop_bridge.database import open_cdm, open_lineage
 from omop_bridge.deriving import Deriver
 from omop_bridge.mapping.coding import Coder
 from omop_bridge.mapping.rows import Profile
+from omop_bridge.runs import FOLLOW
 from omop_bridge.sync import OmopConsumer
 from omop_bridge.writing import Writer
 from predictions.calibration import DEMO_RECORD, read_record
@@ -93,9 +94,9 @@ def _coding(kernel: Kernel, repository: Repository, pool: CoderPool) -> list[Con
     ]
 
 
-def omop_consumer(kernel: Kernel, repository: Repository) -> OmopConsumer:
+def omop_consumer(kernel: Kernel, repository: Repository, kind: str = FOLLOW) -> OmopConsumer:
     """Who lets the research database follow; it opens that with its first event."""
-    return OmopConsumer(kernel.database, repository, subject(kernel, "omop"), partial(omop_writer, kernel.settings))
+    return OmopConsumer(kernel.database, repository, subject(kernel, "omop"), partial(omop_writer, kernel.settings), kind)
 
 
 def omop_writer(settings: Settings) -> Writer:
@@ -104,7 +105,7 @@ def omop_writer(settings: Settings) -> Writer:
     return Writer(open_cdm(settings.omop_url), open_lineage(settings.omop_lineage_url), Deriver(Coder(shipped()), profile))
 
 
-def closers(engines: Collection[Consumer]) -> list[Callable[[], None]]:
+def closers(engines: Collection[Consumer]) -> list[Callable[[], object]]:
     """What to call when the worker of these consumers has stopped."""
     return [engine.close for engine in engines if isinstance(engine, OmopConsumer)]
 

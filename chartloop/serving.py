@@ -81,7 +81,7 @@ def wsgi() -> WsgiApp:
     lock = ProcessLock(settings.data) if embedded(settings) else None
     kernel = open_kernel(settings)
     door = open_door(kernel)
-    stops: list[Callable[[], None]] = []
+    stops: list[Callable[[], object]] = []
     if embedded(settings):
         kernel.bus.take_over()
         pool = coder_pool(kernel, everywhere)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Final
-
-import structlog
 
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.access.subject import Subject
@@ -19,10 +18,10 @@ from fhir_server.repository import Repository
 from omop_bridge.chart import Reader
 from omop_bridge.lineage import Reference
 from omop_bridge.mapping.resource import FOLLOWED
-from omop_bridge.runs import FOLLOW, Interrupted, advance, begin, refuse_interrupted
+from omop_bridge.runs import FOLLOW, Interrupted, Run, advance, begin, finish, latest, refuse_interrupted
 from omop_bridge.writing import Passed, Writer
 
-_log = structlog.get_logger(__name__)
+_log = logging.getLogger(__name__)
 _INTERRUPTED_S: Final = 60.0
 
 
@@ -45,7 +44,7 @@ class OmopConsumer:
     def handle(self, event: Event, once: Once) -> None:
         """Follow one event; what is written already is written again the same way."""
         reference = Reference(*event.subject.split("/", 1))
-        writer = self._open()
+        writer = self.open()
         try:
             refuse_interrupted(writer.lineage)
             if event.type == "ResourceDeleted" or not _known(writer, reference, event.version):
@@ -55,21 +54,27 @@ class OmopConsumer:
             raise Later(_INTERRUPTED_S) from None
         self._database.write(once)
 
-    def close(self) -> None:
-        """Let go of the research databases, if an event has opened them."""
-        with self._lock:
-            if self._writer is not None:
-                self._writer.close()
-            self._writer = None
-
-    def _open(self) -> Writer:
+    def open(self) -> Writer:
+        """Open the research databases, and begin a run in them; the first event does so by itself."""
         with self._lock:
             if self._writer is None:
                 writer = self._opened()
                 self._run = writer.lineage.write(lambda tx: begin(tx, self._kind, writer.release))
                 self._writer = writer
-                _log.info("The research database follows the store.", action="omop.follows", run=self._run)
+                _log.info("The research database follows the store.", extra={"action": "omop.follows", "run": self._run})
             return self._writer
+
+    def close(self) -> Run | None:
+        """End the run and let go of the research databases; None where no event has opened them."""
+        with self._lock:
+            writer, self._writer = self._writer, None
+        if writer is None:
+            return None
+        writer.lineage.write(lambda tx: finish(tx, self._run))
+        with writer.lineage.read() as session:
+            run = latest(session, self._kind)
+        writer.close()
+        return run
 
 
 def _count(run: int, watermark: int, tx: Tx, passed: Passed) -> None:
