@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from omop_bridge.mapping.resource import WITHOUT_PERSON, resource_to_rows
 from omop_bridge.mapping.rows import Context, Excluded, Mapped, Profile, Row, excluded
 
 NO_PERSON: Final = "no-person"
+UNMAPPABLE: Final = "unmappable"
+_log = logging.getLogger(__name__)
 
 
 class Seen(NamedTuple):
@@ -97,13 +100,24 @@ class Deriver:
     def _map(self, seen: Seen, named: Links, facts: Facts) -> _One:
         resource = seen.resource or {}
         if seen.reference.type in WITHOUT_PERSON:
-            return _One(seen, None, named, resource_to_rows(resource, Context(self._coder, self._profile)))
+            return _One(seen, None, named, _total(resource, Context(self._coder, self._profile)))
         person = facts.person(named.person)
         if person is None:
             return _One(seen, None, named, excluded(NO_PERSON))
         visit, site = facts.visit(named.encounter, person), facts.care_site(named.care_site)
         context = Context(self._coder, self._profile, visit, site, lambda reference: facts.medication(local(reference, "Medication")))
-        return _One(seen, person, named, resource_to_rows(resource, context))
+        return _One(seen, person, named, _total(resource, context))
+
+
+def _total(resource: Mapping[str, Any], context: Context) -> Mapped:
+    """One resource that the mapping stumbles over stops neither a rebuild nor its patient: it is counted, and the log has the kind of error."""
+    try:
+        return resource_to_rows(resource, context)
+    except Exception as error:
+        # Only the kinds: the text of an error may quote a patient.
+        told = {"action": "omop.unmapped", "type": resource.get("resourceType"), "kind": type(error).__name__}
+        _log.warning("A resource could not be mapped.", extra=told)
+        return excluded(UNMAPPABLE)
 
 
 def _identify(tx: Tx, mapped: Sequence[_One], known: Mapping[Reference, Sequence[Known]]) -> list[tuple[Reference, Known]]:
