@@ -3,6 +3,7 @@
 Spec: https://pypi.org/project/pyomop/
 """
 
+import bz2
 import json
 import os
 import subprocess
@@ -10,8 +11,10 @@ import sys
 
 import pytest
 
+from chartloop.kernel.access.scope import Scope
 from omop_bridge.database import insert_statement, open_cdm
 from omop_bridge.schema import TABLES
+from tests.integration.omop.world import OPERATOR, World
 
 PYTHON = os.environ.get("PYOMOP_PYTHON", sys.executable)
 """An interpreter that has pyomop: this one after `pip install chartloop[pyomop]`, or another."""
@@ -66,3 +69,22 @@ def test_pyomop_reads_every_row_of_every_table(tmp_path):
     assert theirs["measurement"]["measurement_date"] == "2026-11-20"
     assert theirs["measurement"]["measurement_datetime"] == "2026-11-20 08:30:00"
     assert float(theirs["measurement"]["value_as_number"]) == 7.5
+
+
+@pytest.mark.long
+@pytest.mark.corpus
+def test_pyomop_reads_what_the_bridge_made_of_synthea(tmp_path, corpus):
+    urls = tuple(f"sqlite:///{tmp_path / name}.sqlite3" for name in ("store", "cdm", "lineage"))
+    world = World(urls, tmp_path)
+    files = sorted((corpus / "fhir" / "synthea-r4").glob("*.json.bz2"), key=lambda path: ("nformation" not in path.name, path.stat().st_size))
+    for path in files[:5]:  # hospitals and practitioners, then three patients
+        body = bz2.decompress(path.read_bytes())
+        kind = json.loads(body)["type"]
+        getattr(world.repository, kind)(Scope(OPERATOR.subject, kind), body)
+    world.rebuild()
+    with world.cdm.read() as session:
+        ours = {name: session.one(f"SELECT count(*) FROM {name}")[0] for name in TABLES}
+    world.close()
+    assert ours["person"] == 3
+    assert ours["measurement"] > 50
+    assert _read(tmp_path / "cdm.sqlite3")["counts"] == ours
