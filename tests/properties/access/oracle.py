@@ -59,7 +59,7 @@ def _by_role(s: Subject, action: str, row: RowAttributes) -> bool:
         case "risk-engine":
             return (look and kind in PEOPLE | VISIT | CLINICAL) or (action in {"create", "update"} and kind in {"RiskAssessment", "Provenance"})
         case "omop-bridge":
-            return look and kind in DIRECTORY | PEOPLE | VISIT | CLINICAL
+            return look and kind in DIRECTORY | PEOPLE | VISIT | CLINICAL | {"DocumentReference"}
         case "subscription-engine":
             return look and kind == "Subscription"
         case "operator":

@@ -37,6 +37,17 @@ def test_who_treats_or_codes_psychiatry_reads_the_note_whole(role):
     assert ACCESS.elements(scope(role), row("DocumentReference", "PSY")) is None
 
 
+def test_the_omop_engine_sees_that_a_note_exists_and_not_a_word_of_it():
+    omop = scope("omop-bridge")
+    assert ACCESS.decides(omop, row("DocumentReference"))
+    allowed = ACCESS.elements(omop, row("DocumentReference"))
+    assert allowed is not None
+    assert "content.attachment.data" not in allowed
+    assert not [path for path in allowed if path.split(".")[-1] in {"text", "display", "description", "title", "data", "url"}]
+    assert not ACCESS.decides(omop, row("Binary"))
+    assert not ACCESS.decides(omop, row("Composition"))
+
+
 @pytest.mark.conformance("Access", "a psychotherapy note is for its author alone")
 def test_a_psychotherapy_note_is_for_its_author_alone():
     note = row("DocumentReference", "PSYTHPN", owner="Practitioner/7")
