@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from pathlib import Path
+from collections.abc import Callable, Collection
+from functools import partial
 
 from chartloop.app import Door, Kernel
 from chartloop.kernel.access.engines import engine_subject
@@ -14,6 +14,8 @@ from chartloop.kernel.config import Settings
 from chartloop.kernel.keys import secret, signing_key
 from chartloop.kernel.retention import forget_events
 from chartloop.kernel.worker import Consumer, Periodic
+from chartloop.risk import risk_registry
+from chartloop.telemetry import telemetry_publisher
 from claims.chart import Chart
 from claims.coding.assignment import AssignmentConsumer, Policy
 from claims.coding.corrections import CorrectionsConsumer
@@ -34,14 +36,20 @@ from fhir_server.repository import Repository
 from ingest.consumer import MessageConsumer
 from ingest.intake import Intake
 from ingest.mllp import MllpServer
-from ingest.telemetry.intake import TelemetryIntake
 from ingest.telemetry.publishing import Publisher
+from omop_bridge.concepts import shipped
+from omop_bridge.database import open_cdm, open_lineage
+from omop_bridge.deriving import Deriver
+from omop_bridge.mapping.coding import Coder
+from omop_bridge.mapping.rows import Profile
+from omop_bridge.runs import FOLLOW
+from omop_bridge.sync import OmopConsumer
+from omop_bridge.writing import Writer
 from predictions.calibration import DEMO_RECORD, read_record
 from predictions.coder_model import SHIPPED
 from predictions.pool import CoderPool
 from predictions.risk.jobs import PredictionConsumer
 from predictions.risk.reading import Limits
-from predictions.risk.registry import Registry
 from terminology.icd10cm import load as load_icd10cm
 
 HOUR_S = 3600.0
@@ -54,6 +62,7 @@ def consumers(kernel: Kernel, repository: Repository, pool: CoderPool) -> list[C
         *_claims(kernel, repository),
         *_coding(kernel, repository, pool),
         _predicting(kernel, repository),
+        omop_consumer(kernel, repository),
         DeadLetterTasks(repository, kernel.dead_letters, subject(kernel, "dead-letter")),
     ]
 
@@ -98,14 +107,20 @@ def _predicting(kernel: Kernel, repository: Repository) -> PredictionConsumer:
     return PredictionConsumer(kernel.database, repository, subject(kernel, "risk"), registry, limits=limits, min_interval_s=settings.min_interval_s)
 
 
-def risk_registry(settings: Settings) -> Registry:
-    """The risk models of this process."""
-    return Registry(risk_directory(settings), demo=settings.predictions.demo)
+def omop_consumer(kernel: Kernel, repository: Repository, kind: str = FOLLOW) -> OmopConsumer:
+    """Who lets the research database follow; it opens that with its first event."""
+    return OmopConsumer(kernel.database, repository, subject(kernel, "omop"), partial(omop_writer, kernel.settings), kind)
 
 
-def risk_directory(settings: Settings) -> Path:
-    """Where the trained risk model lies."""
-    return settings.predictions.model_directory or settings.data / "models" / "risk"
+def omop_writer(settings: Settings) -> Writer:
+    """The research databases, open for writing; whoever asks for them closes them."""
+    profile = Profile(orders=settings.omop.orders, text=settings.omop.note_text)
+    return Writer(open_cdm(settings.omop_url), open_lineage(settings.omop_lineage_url), Deriver(Coder(shipped()), profile))
+
+
+def closers(engines: Collection[Consumer]) -> list[Callable[[], object]]:
+    """What to call when the worker of these consumers has stopped."""
+    return [engine.close for engine in engines if isinstance(engine, OmopConsumer)]
 
 
 def coder_pool(kernel: Kernel, cores: frozenset[int]) -> CoderPool:
@@ -132,17 +147,6 @@ def periodics(kernel: Kernel, door: Door, *, only: Collection[str] = ()) -> list
         Periodic("forget-tokens", HOUR_S, lambda: _forget_tokens(kernel)),
     ]
     return [periodic for periodic in found if not only or periodic.name in only]
-
-
-def telemetry_publisher(kernel: Kernel, repository: Repository) -> Publisher:
-    """Who writes Observations of telemetry."""
-    return Publisher(kernel.database, repository, subject(kernel, "integration"))
-
-
-def telemetry_intake(kernel: Kernel, repository: Repository) -> TelemetryIntake:
-    """Where payloads of devices enter."""
-    settings = kernel.settings
-    return TelemetryIntake(kernel.database, telemetry_publisher(kernel, repository), settings.data, settings.telemetry)
 
 
 def _publish(publisher: Publisher) -> None:

@@ -20,6 +20,7 @@ COMMANDS = {
     "ehr": "chartloop.cli.ehr",
     "events": "chartloop.cli.events",
     "mllp": "chartloop.cli.run",
+    "omop": "chartloop.cli.omop",
     "predictions": "chartloop.cli.predictions",
     "serve": "chartloop.cli.run",
     "token": "chartloop.cli.token",

@@ -234,6 +234,15 @@ class TableBus:
         with self._db.read(snapshot=True) as session:
             return sum(self._behind(session, group) + self._waiting(session, group.name) for group in self._groups.values())
 
+    def waiting_for(self, consumer: str) -> int:
+        """Count what waits for one consumer, perhaps of another process; what dead letters hold does not wait.
+
+        Raises:
+            LookupError: It has never subscribed.
+        """
+        with self._db.read(snapshot=True) as session:
+            return self._behind(session, Group(consumer)) + self._waiting(session, consumer)
+
     def _behind(self, session: Session, group: Group) -> int:
         """Count events that were not looked at yet; those for other consumers too, which is quick to find out."""
         xid, seq, _ = self._cursor(session, group.name)

@@ -23,6 +23,7 @@ from chartloop.kernel.settings_sections import (
     EhrSettings,
     LogSettings,
     MllpSettings,
+    OmopSettings,
     PolicySettings,
     PredictionsSettings,
     ServerSettings,
@@ -56,6 +57,7 @@ class Settings(BaseSettings):
     predictions: PredictionsSettings = PredictionsSettings()
     claims: ClaimsSettings = ClaimsSettings()
     cds: CdsSettings = CdsSettings()
+    omop: OmopSettings = OmopSettings()
     log: LogSettings = LogSettings()
 
     @classmethod
@@ -74,6 +76,16 @@ class Settings(BaseSettings):
     def database_url(self) -> str:
         """The database, embedded unless one was named."""
         return self.database.url or f"sqlite:///{self.data / 'chartloop.sqlite3'}"
+
+    @property
+    def omop_url(self) -> str:
+        """The research database, embedded unless one was named."""
+        return self.omop.url or f"sqlite:///{self.data / 'omop' / 'cdm.sqlite3'}"
+
+    @property
+    def omop_lineage_url(self) -> str:
+        """What knows where its rows came from, embedded unless one was named."""
+        return self.omop.lineage_url or f"sqlite:///{self.data / 'omop' / 'lineage.sqlite3'}"
 
     @property
     def keys(self) -> Path:

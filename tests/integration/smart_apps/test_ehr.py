@@ -119,7 +119,7 @@ def test_a_coder_sees_the_work_list_and_a_billing_administrator_does_not(enter: 
 
 
 def test_somebody_for_whom_no_page_is_made_is_told_so(enter: Enter) -> None:
-    assert "Your role opens no page" in page(enter(replace(CODER, role="researcher")), "/ehr/", 403)
+    assert "Your role opens no page" in page(enter(replace(CODER, role="risk-engine", scopes=())), "/ehr/", 403)
 
 
 @pytest.mark.conformance("The loop", "6 Access: the psychiatric note is on no page of who may not see it")

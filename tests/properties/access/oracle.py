@@ -22,7 +22,8 @@ MONEY = {
 CHART = DIRECTORY | PEOPLE | VISIT | CLINICAL | NOTE | MONEY | {"Provenance"}
 LOOK = {"read", "vread", "search", "history"}
 PUT = {"update", "patch"}
-NEED = {"read": "r", "vread": "r", "search": "s", "history": "rs", "create": "c", "update": "u", "patch": "u", "delete": "d", "assign-id": "cu", "audit-read": "rs", "dead-letters": "rs", "transaction": "", "batch": ""}
+RESEARCH = {"omop-read", "omop-text", "omop-lineage"}
+NEED = {"read": "r", "vread": "r", "search": "s", "history": "rs", "create": "c", "update": "u", "patch": "u", "delete": "d", "assign-id": "cu", "audit-read": "rs", "dead-letters": "rs", "omop-read": "rs", "omop-text": "rs", "omop-lineage": "rs", "transaction": "", "batch": ""}
 OPEN_TO_PATIENT_SCOPES = {"Practitioner", "PractitionerRole", "Organization", "Location", "HealthcareService", "Endpoint", "Medication"}
 
 
@@ -59,13 +60,15 @@ def _by_role(s: Subject, action: str, row: RowAttributes) -> bool:
             writes = (action in {"create", "update"} and kind in {"RiskAssessment", "Provenance"}) or (action == "assign-id" and kind == "RiskAssessment")
             return bundle or (look and kind in PEOPLE | VISIT | CLINICAL) or writes
         case "omop-bridge":
-            return look and kind in DIRECTORY | PEOPLE | VISIT | CLINICAL
+            return look and kind in DIRECTORY | PEOPLE | VISIT | CLINICAL | {"DocumentReference"}
         case "subscription-engine":
             return look and kind == "Subscription"
         case "operator":
-            return action == "dead-letters" or (action != "audit-read" and kind != "AuditEvent")
+            return action == "dead-letters" or (action not in {"audit-read", *RESEARCH} and kind != "AuditEvent")
         case "auditor" | "privacy-officer":
-            return kind == "AuditEvent" and (look or action == "audit-read")
+            return (kind == "AuditEvent" and (look or action == "audit-read")) or (kind == "omop" and action in RESEARCH - {"omop-text"})
+        case "researcher":
+            return kind == "omop" and action == "omop-read"
     return False
 
 

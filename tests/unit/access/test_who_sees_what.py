@@ -37,6 +37,17 @@ def test_who_treats_or_codes_psychiatry_reads_the_note_whole(role):
     assert ACCESS.elements(scope(role), row("DocumentReference", "PSY")) is None
 
 
+def test_the_omop_engine_sees_that_a_note_exists_and_not_a_word_of_it():
+    omop = scope("omop-bridge")
+    assert ACCESS.decides(omop, row("DocumentReference"))
+    allowed = ACCESS.elements(omop, row("DocumentReference"))
+    assert allowed is not None
+    assert "content.attachment.data" not in allowed
+    assert not [path for path in allowed if path.split(".")[-1] in {"text", "display", "description", "title", "data", "url"}]
+    assert not ACCESS.decides(omop, row("Binary"))
+    assert not ACCESS.decides(omop, row("Composition"))
+
+
 @pytest.mark.conformance("Access", "a psychotherapy note is for its author alone")
 def test_a_psychotherapy_note_is_for_its_author_alone():
     note = row("DocumentReference", "PSYTHPN", owner="Practitioner/7")
@@ -89,6 +100,17 @@ def test_who_may_not_see_an_element_may_not_search_on_it():
     assert ACCESS.searchable(billing, "Claim", ["Claim.patient"])
     assert ACCESS.searchable(billing, "Claim", ["Claim.identifier"])
     assert not ACCESS.searchable(scope("researcher", "search"), "Claim", ["Claim.patient"])
+
+
+@pytest.mark.conformance("Access", "a researcher reads the OMOP tables; who answers for privacy sees where a row came from; the chart's people see neither")
+@pytest.mark.parametrize(
+    ("role", "expected"),
+    [("researcher", {"omop-read"}), ("privacy-officer", {"omop-read", "omop-lineage"}), ("auditor", {"omop-read", "omop-lineage"})]
+    + [(role, set()) for role in ("clinician", "coder", "billing-administrator", "operator", "patient", "payer", "omop-bridge")],
+)
+def test_the_research_database_has_readers_of_its_own(role, expected):
+    row = RowAttributes("omop", frozenset(), "", "", "")
+    assert {action for action in ("omop-read", "omop-text", "omop-lineage") if ACCESS.decides(scope(role, action), row)} == expected
 
 
 @pytest.mark.conformance("Access", "a researcher has no right to the live chart")

@@ -1,0 +1,187 @@
+"""Which code belongs to which concept id, where OHDSI's public files give the id and the name but not the code.
+
+Read by omop_bridge.generate_concepts alone. The names of LOINC concepts come from the DataQualityDashboard's file, so a wrong link
+shows as a wrong name; the names of units are those of UCUM.
+
+Spec: https://ohdsi.github.io/CommonDataModel/cdm54.html
+"""
+
+from __future__ import annotations
+
+VITALS = {
+    "2708-6": 3016502,
+    "8302-2": 3036277,
+    "8310-5": 3020891,
+    "8331-1": 3006322,
+    "8462-4": 3012888,
+    "8478-0": 3027598,
+    "8480-6": 3004249,
+    "8867-4": 3027018,
+    "9279-1": 3024171,
+    "29463-7": 3025315,
+    "39156-5": 3038553,
+    "59408-5": 40762499,
+    "59574-4": 40762636,
+    "59576-9": 40762638,
+}
+"""LOINC codes of vital signs."""
+
+LABS = {
+    "704-7": 3013429,
+    "706-2": 3013869,
+    "711-2": 3028615,
+    "713-8": 3010457,
+    "718-7": 3000963,
+    "731-0": 3004327,
+    "736-9": 3037511,
+    "742-7": 3033575,
+    "751-8": 3013650,
+    "770-8": 3008342,
+    "777-3": 3024929,
+    "785-6": 3012030,
+    "786-4": 3009744,
+    "787-2": 3023599,
+    "788-0": 3019897,
+    "789-8": 3020416,
+    "1742-6": 3006923,
+    "1751-7": 3024561,
+    "1759-0": 3020509,
+    "1920-8": 3013721,
+    "1975-2": 3024128,
+    "1988-5": 3020460,
+    "2028-9": 3015632,
+    "2075-0": 3014576,
+    "2085-9": 3007070,
+    "2089-1": 3028437,
+    "2093-3": 3027114,
+    "2132-9": 3000593,
+    "2160-0": 3016723,
+    "2161-8": 3017250,
+    "2276-4": 3001122,
+    "2324-2": 3026910,
+    "2339-0": 3000483,
+    "2345-7": 3004501,
+    "2498-4": 3002400,
+    "2500-7": 3021044,
+    "2571-8": 3022192,
+    "2777-1": 3011904,
+    "2823-3": 3023103,
+    "2857-1": 3013603,
+    "2885-2": 3020630,
+    "2951-2": 3019550,
+    "2965-2": 3033543,
+    "2986-8": 3008893,
+    "3016-3": 3009201,
+    "3024-7": 3008598,
+    "3051-0": 3026925,
+    "3084-1": 3037556,
+    "3094-0": 3013682,
+    "3097-3": 3018311,
+    "4537-7": 3013707,
+    "4544-3": 3023314,
+    "4548-4": 3004410,
+    "5902-2": 3034426,
+    "6690-2": 3000905,
+    "6768-6": 3035995,
+    "9830-1": 3011163,
+    "10834-0": 3027970,
+    "11579-0": 3019170,
+    "13457-7": 3028288,
+    "17861-6": 3006906,
+    "19123-9": 3001420,
+    "20570-8": 3009542,
+    "26453-1": 3026361,
+    "26464-8": 3010813,
+    "26515-7": 3007461,
+    "27353-2": 3005131,
+    "33037-3": 3045716,
+    "41995-2": 3034639,
+    "43396-1": 3044491,
+    "48642-3": 3049187,
+    "48643-1": 3053283,
+    "62238-1": 40764999,
+    "62292-8": 40765040,
+    "77147-7": 46236952,
+    "88293-6": 36306178,
+    "88294-4": 36303797,
+    "98979-8": 1619025,
+}
+"""LOINC codes of laboratory tests."""
+
+OBSERVATIONS = {"72166-2"}
+"""LOINC codes of the domain Observation that are taken from the samples: tobacco smoking status."""
+
+NAMES = {
+    3016502: "Oxygen saturation in Arterial blood",
+    3027598: "Mean blood pressure",
+    40762638: "Body mass index (BMI) [Percentile] Per age and sex",
+}
+"""LOINC names that the DataQualityDashboard lacks: two of the FHIR-to-OMOP guide's ConceptMap, one of OHDSI's published cohorts."""
+
+UNITS = {
+    "%": (8554, "percent"),
+    "/min": (8541, "per minute"),
+    "/uL": (8647, "per microliter"),
+    "10*3/uL": (8848, "thousand per microliter"),
+    "10*6/uL": (8815, "million per microliter"),
+    "10*9/L": (9444, "billion per liter"),
+    "Cel": (586323, "degree Celsius"),
+    "L": (8519, "liter"),
+    "[U]/L": (8645, "unit per liter"),
+    "[degF]": (9289, "degree Fahrenheit"),
+    "[iU]/L": (8923, "international unit per liter"),
+    "[iU]/mL": (8985, "international unit per milliliter"),
+    "[in_i]": (9330, "inch (international)"),
+    "[score]": (44777566, "score"),
+    "[lb_av]": (8739, "pound (US)"),
+    "a": (9448, "year"),
+    "cm": (8582, "centimeter"),
+    "d": (8512, "day"),
+    "fL": (8583, "femtoliter"),
+    "g": (8504, "gram"),
+    "g/L": (8636, "gram per liter"),
+    "g/dL": (8713, "gram per deciliter"),
+    "h": (8505, "hour"),
+    "kg": (9529, "kilogram"),
+    "kg/m2": (9531, "kilogram per square meter"),
+    "m": (9546, "meter"),
+    "mL": (8587, "milliliter"),
+    "mL/min": (8795, "milliliter per minute"),
+    "mL/min/(173.10*-2.m2)": (720870, "milliliter per minute per 1.73 square meter"),
+    "mV": (720843, "millivolt"),
+    "meq/L": (9557, "milliequivalent per liter"),
+    "mg": (8576, "milligram"),
+    "mg/L": (8751, "milligram per liter"),
+    "mg/dL": (8840, "milligram per deciliter"),
+    "mg/g": (8723, "milligram per gram"),
+    "min": (8550, "minute"),
+    "mm": (8588, "millimeter"),
+    "mm/h": (8752, "millimeter per hour"),
+    "mm[Hg]": (8876, "millimeter mercury column"),
+    "mmol/L": (8753, "millimole per liter"),
+    "mo": (9580, "month"),
+    "ms": (9593, "millisecond"),
+    "ng/L": (8725, "nanogram per liter"),
+    "ng/dL": (8817, "nanogram per deciliter"),
+    "ng/mL": (8842, "nanogram per milliliter"),
+    "pH": (8482, "pH"),
+    "pg": (8564, "picogram"),
+    "pg/mL": (8845, "picogram per milliliter"),
+    "s": (8555, "second"),
+    "ug": (9655, "microgram"),
+    "ug/L": (8748, "microgram per liter"),
+    "ug/dL": (8837, "microgram per deciliter"),
+    "ug/mL": (8859, "microgram per milliliter"),
+    "umol/L": (8749, "micromole per liter"),
+    "wk": (8511, "week"),
+    "{ratio}": (8523, "ratio"),
+}
+"""UCUM code as OMOP writes it: the concept id and the unit's name."""
+
+TYPES = {32810: "Claim", 32817: "EHR", 32825: "EHR dispensing record", 32831: "EHR note", 32840: "EHR problem list"}
+"""Type Concepts that the samples lack. Their codes follow their ids: 32809 is OMOP4976882, 32817 is OMOP4976890."""
+
+FIRST_TYPE, FIRST_TYPE_CODE = 32809, 4976882
+
+OPERATORS = {4171754: "<=", 4171755: ">=", 4171756: "<", 4172703: "=", 4172704: ">"}
+"""The signs of Quantity.comparator. OMOP keeps them in SNOMED CT, whose codes are not shipped: they carry none."""

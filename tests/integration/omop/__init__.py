@@ -1,0 +1,1 @@
+"""The OMOP bridge with real databases."""
