@@ -16,7 +16,7 @@ from fhir_server.index_rows import NO_ROWS, IndexRows, index_rows
 from fhir_server.indexer import extract
 from fhir_server.redaction import is_subsetted
 from fhir_server.rows import DELETE, POST, PUT, Row, labels_of
-from fhir_server.splice import splice, without_version
+from fhir_server.splice import splice, without_labels, without_version
 from fhir_server.store import Label, LabelsOf, Store, Stored
 from fhir_server.writing import Change
 
@@ -94,7 +94,7 @@ def new_version(
         method=POST if assigned else PUT,
         packed=store.codec.pack(final),
         attributes=row_attributes(type_, resource, labels, store.base),
-        rows=rows_of(store, type_, resource),
+        rows=rows_of(store, type_, without_labels(resource)),
         old_rows=old_rows,
         old_labels=old_labels,
         assigned=assigned,

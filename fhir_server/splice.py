@@ -5,6 +5,7 @@ Spec: https://hl7.org/fhir/R4/resource.html#Meta
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -42,6 +43,16 @@ def without_version(body: bytes) -> bytes:
         meta.pop("lastUpdated", None)
         fields["meta"] = msgspec.Raw(_joined(meta))
     return _joined(dict(sorted(fields.items())))
+
+
+def without_labels(resource: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a parsed resource as its stored bytes will say it: without sensitivity labels in meta.security."""
+    meta = resource.get("meta")
+    security = meta.get("security") if isinstance(meta, Mapping) else None
+    if not security or not isinstance(meta, Mapping):
+        return resource
+    kept = _unlabelled(security)
+    return resource if len(kept) == len(security) else {**resource, "meta": {**meta, "security": kept}}
 
 
 def _meta(raw: msgspec.Raw | None, version: int, updated: int) -> bytes:

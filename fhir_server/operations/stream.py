@@ -54,5 +54,5 @@ def _of_type(store: Store, scope: Scope, type_: str) -> Iterator[Stored]:
             rows = by_rids(session, [int(row[0]) for row in found])
         if not found:
             return
-        yield from (visible(store, scope, row) for row in rows.values())
+        yield from (visible(store, scope, rows[rid]) for rid, _ in found if rid in rows)
         after = str(found[-1][1])

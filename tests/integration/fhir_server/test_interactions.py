@@ -149,3 +149,17 @@ def test_a_client_cannot_store_a_version_of_its_own_or_take_a_label_away(reposit
     repository.update(operator, "Observation", written.stored.id, plain)
     with pytest.raises(NotFound):
         repository.read(operator, "Observation", written.stored.id)
+
+
+@pytest.mark.conformance("Labels", "a resource that states its label again in every update is stored each time, and stays labelled")
+@pytest.mark.parametrize("code", [b"PSY", b"R"])
+def test_a_label_may_be_stated_again_with_every_version(repository: Repository, operator: Scope, code: bytes) -> None:
+    label = b'"meta":{"security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"' + code + b'"}]},'
+    weights = [WEIGHT.replace(b'"status"', b'"id":"w9",' + label + b'"status"').replace(b"72.50", weight) for weight in (b"72.50", b"73", b"74", b"74")]
+    versions = [repository.update(operator, "Observation", "w9", weight) for weight in weights]
+    assert [written.changed for written in versions] == [True, True, True, False]
+    if code == b"PSY":
+        with pytest.raises(NotFound):
+            repository.read(operator, "Observation", "w9")
+    else:
+        assert repository.read(operator, "Observation", "w9").json()["valueQuantity"]["value"] == 74
