@@ -40,7 +40,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.product: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(PIP) --editable .
+	$(PIP) --editable '.[train]'
 	touch $@
 
 $(VENV)/.test: $(VENV)/.product
@@ -48,7 +48,7 @@ $(VENV)/.test: $(VENV)/.product
 	touch $@
 
 $(VENV)/.long: $(VENV)/.test
-	$(PIP) --editable '.[test,long]'
+	$(PIP) --editable '.[test,long,pyomop]'
 	touch $@
 
 $(VENV)/.check: $(VENV)/.test

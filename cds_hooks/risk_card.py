@@ -22,6 +22,7 @@ EXTENSION: Final = "example.chartloop.risk"
 MOST_FACTORS: Final = 5
 LEAST_FACTORS: Final = 3
 MOST_MISSING: Final = 12
+PARAGRAPH: Final = 400
 _SMALL_POINTS: Final = 0.05
 _HEAD: Final = ("Factor", "Value", "Recorded", "In the model", "Size")
 _SIZES: Final = (
@@ -132,13 +133,13 @@ def _opening(prediction: Prediction, probability: float) -> str:
     result = f"**{escape(_outcome(prediction))}: {percent(probability)}.**"
     if prediction.baseline is None:
         return f"{result} The model gives no baseline."
-    what = f", for {escape(prediction.baseline_text, 200)}" if plain(prediction.baseline_text) else ""
+    what = f", for {escape(prediction.baseline_text, PARAGRAPH)}" if plain(prediction.baseline_text) else ""
     return f"{result} Baseline: {percent(prediction.baseline)}{what}."
 
 
 def _row(factor: Factor, points: float) -> tuple[str, ...]:
     towards = "raises the result" if points > 0 else "lowers the result"
-    return escape(factor.label, 60) or "unnamed", escape(factor.value, 60) or "not given", escape(factor.date, 10) or "not given", towards, f"{abs(points):.1f} points"
+    return escape(factor.label, 60) or "unnamed", escape(factor.value, 60) or "not given", escape(factor.date, 10) or "-", towards, f"{abs(points):.1f} points"
 
 
 def _closing(prediction: Prediction) -> list[str]:
@@ -151,7 +152,7 @@ def _origin(prediction: Prediction, verb: str) -> list[str]:
     version = f", version {escape(prediction.model_version, 40)}" if plain(prediction.model_version) else ""
     made = f"{verb} {_minute(prediction.made)} by {escape(_name(prediction))}{version}. You see this because the chart was opened."
     labels = plain(prediction.labels_source)
-    return [made, f"The labels that the model was trained on: {escape(labels, 200)}"] if labels else [made]
+    return [made, f"The labels that the model was trained on: {escape(labels, PARAGRAPH)}"] if labels else [made]
 
 
 def _incomplete(prediction: Prediction) -> tuple[str, str]:

@@ -21,7 +21,7 @@ EXTENSION: Final = f"{BASE}/StructureDefinition"
 _ID: Final = re.compile(r"[A-Za-z0-9.\-]{1,64}")
 _SHOWN: Final = frozenset({"final", "amended", "corrected"})
 _WAITING: Final = frozenset({"preliminary", "registered"})
-_UNITS: Final[Mapping[str, str]] = {"mm[Hg]": "mmHg", "kg/m2": "kg/m²", "mL/min/{1.73_m2}": "mL/min/1.73 m²"}
+_UNITS: Final[Mapping[str, str]] = {"a": "years", "mm[Hg]": "mmHg", "kg/m2": "kg/m²", "mL/min/{1.73_m2}": "mL/min/1.73 m²"}
 
 
 @dataclass(frozen=True, slots=True)

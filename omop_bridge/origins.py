@@ -17,6 +17,14 @@ class Origin(NamedTuple):
     element: str
 
 
+class Descendant(NamedTuple):
+    """A row that came from a resource, and the element behind it."""
+
+    table: str
+    row: int
+    element: str
+
+
 class Exclusion(NamedTuple):
     """How many resources or elements of a type gave no row, and why."""
 
@@ -29,6 +37,14 @@ def origins(session: Session, table: str, row_id: int) -> list[Origin]:
     """The elements that one row was written from; none for what is derived from other rows."""
     sql = "SELECT type, id, version, key FROM omop_row WHERE cdm_table = ? AND row_id = ? AND live = 1 ORDER BY type, id, key"
     return [Origin(f"{type_}/{id_}", int(version), str(key)) for type_, id_, version, key in session.all(sql, (table, row_id))]
+
+
+def descendants(session: Session, type_: str, id_: str) -> tuple[list[Descendant], tuple[int, ...]]:
+    """The rows that one resource gave, and the persons whom they concern."""
+    sql = "SELECT cdm_table, row_id, key, person_id FROM omop_row WHERE type = ? AND id = ? AND live = 1 ORDER BY cdm_table, row_id, key"
+    found = session.all(sql, (type_, id_))
+    persons = {int(row[3]) for row in found if row[3] is not None}
+    return [Descendant(str(table), int(row_id), str(key)) for table, row_id, key, _ in found], tuple(sorted(persons))
 
 
 def patients(session: Session, persons: Collection[int]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ Spec: https://build.fhir.org/ig/HL7/fhir-omop-ig/conformance.html (f2o-023, f2o-
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,16 +14,17 @@ from flask import Blueprint, Response, jsonify, make_response, render_template, 
 
 from chartloop.kernel import ids
 from chartloop.kernel.db import Database
-from chartloop.kernel.errors import ChartloopError, Invalid, NotFound
+from chartloop.kernel.errors import ChartloopError, Forbidden, Invalid, NotFound
 from omop_bridge.figures import Counting
 from omop_bridge.guard import Guard, Visitor
-from omop_bridge.origins import origins, patients
+from omop_bridge.origins import descendants, origins, patients
 from omop_bridge.page_facts import Shown, figures_to_json, figures_to_page, link_of, page_to_json, row_to_json, shown
 from omop_bridge.reading import concept_names, find_table, identity, read_page, read_row, withheld
 from omop_bridge.schema import Table
 
 STATUS = {"unauthenticated": 401, "forbidden": 403, "not-found": 404, "invalid": 400, "unavailable": 503}
 TITLES = {400: "This cannot be read", 401: "Please enter", 403: "Not for you", 404: "Nothing here"}
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 CSP = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
 
 
@@ -40,6 +42,7 @@ def blueprint(research: Research) -> Blueprint:
     """Give /omop."""
     routes = Blueprint("omop", __name__, url_prefix="/omop", template_folder="templates", static_folder="static")
     _pages(routes, research)
+    _ways(routes, research)
     _answers(routes)
     return routes
 
@@ -65,6 +68,26 @@ def _pages(routes: Blueprint, research: Research) -> None:
         if not (id_.isascii() and id_.isdecimal() and len(id_) <= 10):
             raise NotFound
         return _row(research, visitor, find_table(name), int(id_))
+
+
+def _ways(routes: Blueprint, research: Research) -> None:
+    @routes.get("/lineage")
+    def lineage() -> Response:
+        """Which rows a resource gave: the way of a row, followed forwards."""
+        visitor = _let_in(research, "omop/lineage", "resource")
+        reference = request.args.get("resource", "")
+        type_, slash, id_ = reference.partition("/")
+        if not (type_.isalpha() and slash and _ID.fullmatch(id_)):
+            raise Invalid("Name a resource as Type/id.", expression="resource")
+        if not visitor.lineage:
+            error = Forbidden("Your role has no right to the way from a resource to a row.")
+            research.guard.refused(visitor.subject, visitor.request, reference, error)
+            raise error
+        with research.lineage().read() as session:
+            found, persons = descendants(session, type_, id_)
+            concerned = patients(session, persons)
+        research.guard.shown(visitor, (reference, *(f"omop/{each.table}/{each.row}" for each in found)), concerned, lineage=True)
+        return jsonify(resource=reference, rows=[{"table": each.table, "id": each.row, "element": each.element} for each in found])
 
 
 def _let_in(research: Research, target: str, *parameters: str) -> Visitor:

@@ -37,9 +37,9 @@ def predictions() -> None:
 @click.option("--seed", default=7, show_default=True, help="The same data and seed give the same model.")
 def train(data: Path | None, table: Path | None, store: bool, synthetic: int | None, out: Path | None, label_source: str, years: float, seed: int) -> None:
     """Train the LightGBM stroke model, recalibrate and validate it on people held out, and write it with its label."""
-    from chartloop.engines import risk_directory
     from chartloop.kernel import clock
     from chartloop.kernel.errors import Unavailable
+    from chartloop.risk import risk_directory
     from predictions.risk.model_directory import write_model
     from predictions.risk.registry import NOT_INSTALLED
     from predictions.risk.synthetic_cohort import DISTRIBUTIONS, LABELS_SOURCE, synthetic_cohort
@@ -94,8 +94,8 @@ def _real(settings: Settings, table: Path | None, years: float) -> tuple[Cohort,
 @json_option
 def report(data: Path | None, as_json: bool) -> None:
     """Print the models in use, how the trained one did on people held out, and why a model is not used."""
-    from chartloop.engines import risk_registry
     from chartloop.kernel.logs import configure_logs
+    from chartloop.risk import risk_registry
 
     settings = settings_of(data)
     configure_logs(settings.log)

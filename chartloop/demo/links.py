@@ -10,11 +10,12 @@ from chartloop.demo.parts import Demo
 from chartloop.demo.processes import command
 
 SEEN = {
-    "clinician": "the charts, without what psychiatry wrote",
+    "clinician": "the charts with their risk cards, without what psychiatry wrote",
     "psychiatric-clinician": "the charts, with it",
     "coder": "the review queue; “Open in review app” launches it by SMART",
     "behavioral-health-coder": "the queue of psychiatric notes",
     "billing-administrator": "claims with codes and payments; never a narrative",
+    "researcher": "tables of OMOP CDM 5.4; never a chart",
 }
 
 
@@ -30,6 +31,8 @@ def print_links(demo: Demo, console: Console) -> None:
     _line(console, "FHIR API", demo.fhir_base, f"a token: chartloop token --data {demo.data} --role ROLE")
     _line(console, "SMART", f"{demo.server}/.well-known/smart-configuration", "")
     _line(console, "CDS Hooks", f"{demo.server}/cds-services", "")
+    _line(console, "telemetry", f"{demo.server}/intake/telemetry/{{apple-health,dexcom,open-mhealth}}?subject=Patient/ID", "")
+    _line(console, "OMOP", f"{demo.server}/omop", "")
     _line(console, "HL7 v2", f"mllp://127.0.0.1:{demo.mllp_port}", "")
     _line(console, "metrics", f"{demo.server}/metrics", "")
     console.print("\nCtrl-C ends it; the same command continues it.")

@@ -13,6 +13,7 @@ from chartloop.demo.processes import Parts, command, free_port
 from chartloop.demo.steps import Steps
 
 BASE = "https://chartloop.example/fhir"
+MADE_UP_PEOPLE = 20_000
 # Who plays which role: staff by their number, clinicians by their NPI.
 STAFF_OF_ROLE = {
     "clinician": f"{NPI}|{CLINICIANS[0].npi}",
@@ -21,6 +22,7 @@ STAFF_OF_ROLE = {
     "behavioral-health-coder": f"{STAFF_SYSTEM}|behavioral-coder-1",
     "billing-administrator": f"{STAFF_SYSTEM}|billing-1",
     "privacy-officer": f"{STAFF_SYSTEM}|privacy-1",
+    "researcher": f"{STAFF_SYSTEM}|research-1",
 }
 
 
@@ -80,6 +82,14 @@ class Demo:
         return self._clients[role]
 
 
+def train_model(options: Choices, steps: Steps) -> None:
+    """Train the second risk model on made-up people, once for a directory: its card says so, and counts in the demo alone."""
+    with steps.step("model", "Train a risk model on made-up people, beside the published equation") as counts:
+        if not (options.data / "models" / "risk" / "model.json").exists():
+            command(["predictions", "train", "--data", str(options.data), "--synthetic", str(MADE_UP_PEOPLE), "--seed", str(options.seed)])
+        counts["made_up_people"] = MADE_UP_PEOPLE
+
+
 def start_parts(parts: Parts, options: Choices, steps: Steps) -> Demo:
     """Start the payers, the server and, unless the demo runs once, the review app."""
     with steps.step("start", "Start the server, the MLLP listener and the simulated payers") as counts:
@@ -95,6 +105,8 @@ def start_parts(parts: Parts, options: Choices, steps: Steps) -> Demo:
             "CHARTLOOP_EGRESS__ALLOW_PRIVATE": "true",  # the payers listen on 127.0.0.1
             "CHARTLOOP_CLAIMS__POLL_INTERVAL_S": "0.5",
             "CHARTLOOP_APPS__REVIEW_URL": demo.apps,
+            "CHARTLOOP_PREDICTIONS__DEMO": "true",  # a model validated on made-up people counts here, and nowhere else
+            "CHARTLOOP_PREDICTIONS__MIN_INTERVAL_S": "1",
         }
         serve = ["chartloop", "serve", "--data", str(options.data), "--port", str(port), "--mllp-port", str(mllp_port)]
         parts.start("server", serve, environment, ready=f"{demo.server}/readyz")

@@ -47,6 +47,7 @@ STAFF = (
     ("behavioral-coder-1", "Quietwater", "Robin"),
     ("billing-1", "Ledgerman", "Billie"),
     ("privacy-1", "Wardenhall", "Priscilla"),
+    ("research-1", "Quillfield", "Rowan"),
 )
 PAYERS = (
     Payer("PRAIRIE01", "Prairie Mutual Health Plan", "Prairie Choice PPO", "12"),

@@ -6,26 +6,32 @@ import json
 import re
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 
+from chartloop.demo.asking import ask, behind, predicted
 from chartloop.demo.bundles import load_bundles
 from chartloop.demo.checks import check_access
-from chartloop.demo.fhir_client import FhirFailed, Resource
+from chartloop.demo.fhir_client import FhirClient, FhirFailed, Resource
 from chartloop.demo.links import print_links
 from chartloop.demo.mllp_client import MllpFailed
-from chartloop.demo.parts import Demo, start_parts
+from chartloop.demo.observing import patient_of, send_results, send_telemetry
+from chartloop.demo.parts import Demo, start_parts, train_model
 from chartloop.demo.population import SEED
 from chartloop.demo.processes import PartFailed, Parts, command
+from chartloop.demo.researching import check_researcher, rows_of
 from chartloop.demo.scripted_coder import OPEN_REVIEWS, review
 from chartloop.demo.steps import Counts, StepFailed, Steps, require
 from chartloop.demo.visiting import Visits, send_visits, send_visits_to_review
 from chartloop.kernel.clock import monotonic_s
 
 PATIENCE_S = 240.0
+CHARTS = 12
+MIN_PREDICTED = 5  # of these charts: some people are too young for the equation, or too old
+SETTLED_S = 2.5
 FAILURES = (StepFailed, PartFailed, FhirFailed, MllpFailed, httpx.HTTPError)
 STATIONS = {"note": "documentreference", "task": "task", "claim": "claim", "isa13": "isa13", "paymentreconciliation": "paymentreconciliation"}
 FINAL = "ClaimResponse?outcome=complete,partial,error"
@@ -53,6 +59,7 @@ def run(options: Options) -> bool:
     signal.signal(signal.SIGTERM, _interrupt)
     with Parts(options.data) as parts:
         try:
+            train_model(options, steps)
             demo = start_parts(parts, options, steps)
             _drive(demo, options, steps)
             if not options.once:
@@ -76,6 +83,10 @@ def _drive(demo: Demo, options: Options, steps: Steps) -> None:
         with steps.step("bundles", f"Load the history in {options.bundles}") as counts:
             loaded = load_bundles(demo.as_role("operator"), options.bundles, options.data / "demo" / "loaded.json", counts)
     visits = send_visits(demo, loaded, steps, options.seed)
+    with steps.step("observations", "Send results and vital signs as ORU^R01 over MLLP") as counts:
+        send_results(demo, visits.visits, counts, options.seed)
+    with steps.step("telemetry", "Take what patients' devices recorded, from three vendors") as counts:
+        send_telemetry(demo, visits.visits, counts, options.seed)
     with steps.step("codes", "Suggest codes; certified ones go onto the draft claims, the others into review Tasks") as counts:
         _wait_for_codes(demo, visits, counts)
     with steps.step("review", "Review what was not certain, as coders do") as counts:
@@ -87,12 +98,48 @@ def _drive(demo: Demo, options: Options, steps: Steps) -> None:
         _wait_for_payments(demo, visits, counts)
     with steps.step("trace", "Follow one claim from its note to its payment"):
         steps.trace.update(_trace(demo, visits))
+    _follow(demo, visits, steps)
     with steps.step("access", "Check who sees what") as counts:
         roles = ("billing-administrator", "coder", "behavioral-health-coder", "researcher")
         check_access({role: demo.as_role(role) for role in roles}, counts)
     with steps.step("audit", "Verify the audit log") as counts:
         report = json.loads(command(["audit", "verify", "--data", str(options.data), "--json"]))
         counts.update({"sealed": report["sealed"], "unsealed": report["unsealed"], "heads": report["heads"]})
+
+
+def _follow(demo: Demo, visits: Visits, steps: Steps) -> None:
+    """The other half of the loop: from an observation to a prediction, to a card, to a researcher's table."""
+    clinician = demo.as_role("clinician")
+    patients = [patient_of(clinician, visit) for visit in visits.visits[:CHARTS]]
+    with steps.step("risk", "Predict the risk of stroke from what is on record") as counts:
+        assessments = _wait_for_predictions(clinician, patients)
+        counts["published_equation"] = len(assessments)
+        counts["predictions"] = clinician.total("RiskAssessment")
+    with steps.step("cards", "Ask for cards as an EHR does when a chart is opened") as counts:
+        shown = ask(demo, assessments, counts)[0]
+    observation = behind(shown.assessment, "systolic-blood-pressure")
+    with steps.step("omop", "Follow into OMOP CDM 5.4, as a researcher finds it") as counts:
+        _wait_for(lambda: bool(rows_of(demo, observation)), "rows of OMOP", lambda: f"none of {observation}")
+        check_researcher(demo, observation, counts)
+    steps.trace.update({
+        "observation": observation.removeprefix("Observation/"),
+        "riskassessment": str(shown.assessment["id"]),
+        "card": shown.card,
+        "omop": rows_of(demo, observation),
+    })
+
+
+def _wait_for_predictions(clinician: FhirClient, patients: Sequence[str]) -> list[Resource]:
+    """The predictions of some charts, once they no longer change: what came in last has been looked at."""
+    seen: list[list[str]] = [[], []]
+
+    def settled() -> bool:
+        time.sleep(SETTLED_S / 2)
+        seen.append([f"{each['id']}/{each['meta']['versionId']}" for each in predicted(clinician, patients)])
+        return len(seen[-1]) >= MIN_PREDICTED and seen[-1] == seen[-2] == seen[-3]
+
+    _wait_for(settled, "predictions", lambda: f"{len(seen[-1])} of {len(patients)} charts")
+    return predicted(clinician, patients)
 
 
 def _wait_for(done: Callable[[], bool], what: str, seen: Callable[[], str]) -> None:

@@ -27,7 +27,7 @@ class Steps:
 
     console: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
     done: list[dict[str, Any]] = field(default_factory=list)
-    trace: dict[str, str] = field(default_factory=dict)
+    trace: dict[str, Any] = field(default_factory=dict)
 
     @contextmanager
     def step(self, name: str, sentence: str) -> Iterator[Counts]:
@@ -60,11 +60,11 @@ class Steps:
 
     def summary(self) -> dict[str, Any]:
         """Schema: docs/reference/demo-summary.schema.json."""
-        keys = ("documentreference", "task", "claim", "isa13", "paymentreconciliation")
+        keys = ("documentreference", "task", "claim", "isa13", "paymentreconciliation", "observation", "riskassessment", "card")
         return {
             "ok": bool(self.done) and all(step["ok"] for step in self.done),
             "steps": self.done,
-            "trace": {key: self.trace.get(key, "") for key in keys},
+            "trace": {**{key: self.trace.get(key, "") for key in keys}, "omop": self.trace.get("omop", [])},
         }
 
     def write(self, path: Path | None) -> None:

@@ -31,6 +31,8 @@ from predictions.risk.systems import (
 
 DIGITS = 12
 """Digits that are stored of probabilities and log-odds: more than anybody reads, so that who adds the contributions up finds the sum."""
+SHOWN_UNITS: Mapping[str, str] = {"a": "years", "mm[Hg]": "mmHg", "kg/m2": "kg/m²", "mL/min/{1.73_m2}": "mL/min/1.73 m²"}
+"""What people read in place of a UCUM code."""
 
 
 def assessment_id(model_id: str, patient: str) -> str:
@@ -140,4 +142,4 @@ def _contribution(contribution: Contribution) -> Iterable[dict[str, Any]]:
 
 def _quantity(quantity: Quantity) -> dict[str, Any]:
     value = int(quantity.value) if quantity.value == int(quantity.value) else quantity.value
-    return {"value": value, "unit": quantity.unit, "system": UCUM, "code": quantity.unit}
+    return {"value": value, "unit": SHOWN_UNITS.get(quantity.unit, quantity.unit), "system": UCUM, "code": quantity.unit}

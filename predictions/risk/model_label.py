@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from string import Template
 from typing import Any, Final
@@ -22,6 +23,7 @@ SITE: Final = "Only where the site has read the record of its validation."
 Attribute = dict[str, Any]
 
 
+@cache
 def shipped_label(model_id: str) -> list[Attribute]:
     """Return the attributes that ship for a model; those of a trained model still have $places for its figures."""
     return checked(json.loads((LABELS / f"{model_id}.json").read_text(encoding="utf-8")))

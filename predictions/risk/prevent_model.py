@@ -20,6 +20,8 @@ from predictions.risk.prevent import Person, probability, terms
 from predictions.risk.systems import PREVENT
 
 NON_HDL: Final = "non-hdl-cholesterol"
+SHOWN_DIGITS: Final = 1
+"""Digits behind the point that people are shown; the calculation takes the value as it was recorded."""
 CONCEPTS: Final[Mapping[str, tuple[str, ...]]] = {
     f.SYSTOLIC: ("sbp_low", "sbp_high", "age*sbp_high"),
     f.DIABETES: ("diabetes", "age*diabetes"),
@@ -80,7 +82,7 @@ def baseline_text(features: Features) -> str:
 def _contribution(features: Features, concept: str, log_odds: float) -> Contribution:
     if concept == NON_HDL:
         total, hdl = features.values[f.TOTAL], features.values[f.HDL]
-        value = Quantity(round(total.value - hdl.value, 6), "mg/dL")
+        value = Quantity(round(total.value - hdl.value, SHOWN_DIGITS), "mg/dL")
         basis = tuple(dict.fromkeys((*total.basis, *hdl.basis)))
         return Contribution(NON_HDL, "Non-HDL cholesterol", value, log_odds, min(total.date, hdl.date), basis)
     feature = features.values.get(concept, Feature(0.0, said=f.NO_FLAG))
@@ -91,5 +93,5 @@ def shown(name: str, feature: Feature) -> Quantity | str:
     """Return a value as people read it."""
     unit = FEATURES[name].unit
     if unit:
-        return Quantity(round(feature.value, 6), unit)
+        return Quantity(round(feature.value, SHOWN_DIGITS), unit)
     return feature.said or ("yes" if feature.value else "no")

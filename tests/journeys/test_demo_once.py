@@ -42,7 +42,19 @@ def test_every_step_of_the_demo_holds(first):
     assert summary["ok"] is True
     assert all(step["ok"] for step in summary["steps"])
     assert all(summary["trace"].values()), summary["trace"]
-    assert set(summary["trace"]) == {"documentreference", "task", "claim", "isa13", "paymentreconciliation"}
+    assert set(summary["trace"]) == {"documentreference", "task", "claim", "isa13", "paymentreconciliation", "observation", "riskassessment", "card", "omop"}
+
+
+@pytest.mark.conformance("The other half", "`demo --once` drives observation to prediction, card and OMOP; the summary has the steps and the trace ids")
+def test_the_demo_follows_an_observation_to_a_card_and_to_rows(first):
+    _, summary = first
+    counts = {step["name"]: step["counts"] for step in summary["steps"]}
+    assert counts["observations"]["messages"] == 30
+    assert counts["telemetry"]["readings"] > 0
+    assert counts["risk"]["published_equation"] <= counts["risk"]["predictions"]
+    assert counts["cards"]["cards"] == counts["cards"]["charts_opened"] == counts["risk"]["published_equation"]
+    assert counts["omop"]["person"] == counts["patients"]["added_patients"]
+    assert [row["table"] for row in summary["trace"]["omop"]] == ["measurement", "measurement"]  # both halves of a blood pressure
 
 
 @pytest.mark.conformance("Command line", "the summary of the demo validates against docs/reference/demo-summary.schema.json")

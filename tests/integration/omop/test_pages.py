@@ -258,6 +258,22 @@ def test_where_a_row_came_from_is_told_to_those_who_may(house):
     assert house.data_of("/omop/tables/measurement/1", "researcher")["lineage"] is None
 
 
+@pytest.mark.conformance("OMOP", "Lineage followed forwards, from a resource to its rows, for those who may; a researcher's question is refused and recorded")
+def test_the_rows_of_a_resource_are_told_to_those_who_may(house):
+    told = house.data_of("/omop/lineage?resource=Observation/o1", "privacy-officer")
+    assert told["resource"] == "Observation/o1"
+    assert {"table": "measurement", "id": 1, "element": "component[0]"} in told["rows"]
+    assert house.data_of("/omop/lineage?resource=Observation/nobody", "auditor")["rows"] == []
+    refused = house.get("/omop/lineage?resource=Observation/o1", "researcher", accept="application/json")
+    assert refused.status_code == 403
+    assert "measurement" not in refused.text
+    for resource in ("", "o1", "Observation/", "Observation/o1;", "Observation/o1/_history/2"):
+        assert house.get(f"/omop/lineage?resource={resource}", "auditor").status_code == 400
+    shown, refusal = [record for record in house.audited() if record["interaction"].startswith("omop-") and "Observation/o1" in record["targets"]][-2:]
+    assert (shown["interaction"], shown["outcome"], shown["patients"]) == ("omop-lineage", "0", ["Patient/p1"])
+    assert (refusal["outcome"], refusal["subject"]["role"]) == ("4", "researcher")
+
+
 @pytest.mark.conformance("OMOP", "No page shows free text: the columns that may hold words or names are named and left out")
 @pytest.mark.parametrize("role", ["researcher", "privacy-officer", "auditor"])
 def test_words_are_on_no_page(house, role):

@@ -33,7 +33,7 @@ def test_a_chart_becomes_a_risk_assessment_with_contributions_and_provenance(cli
         for n in ("Condition/dm", "MedicationRequest/rx", "Observation/bp", "Observation/crea", "Observation/hdl", "Observation/smoking", "Observation/tc")
     ]
     (prediction,) = found["prediction"]
-    assert prediction["whenRange"]["high"] == {"value": 10, "unit": "a", "system": "http://unitsofmeasure.org", "code": "a"}
+    assert prediction["whenRange"]["high"] == {"value": 10, "unit": "years", "system": "http://unitsofmeasure.org", "code": "a"}
     (baseline,) = map(nested, extensions(found, "risk-baseline"))
     assert baseline["text"] == "a woman of 60 with the reference values of the equation"
     contributions = list(map(nested, extensions(found, "risk-contribution")))
@@ -42,7 +42,7 @@ def test_a_chart_becomes_a_risk_assessment_with_contributions_and_provenance(cli
     assert added == pytest.approx(math.log(p / (1 - p)) - math.log(p0 / (1 - p0)), abs=1e-9)
     assert prediction["relativeRisk"] == pytest.approx(p / p0, abs=1e-3)
     pressure = next(c for c in contributions if c["feature"] == "systolic-blood-pressure")
-    assert pressure["valueQuantity"] == {"value": 158, "unit": "mm[Hg]", "system": "http://unitsofmeasure.org", "code": "mm[Hg]"}
+    assert pressure["valueQuantity"] == {"value": 158, "unit": "mmHg", "system": "http://unitsofmeasure.org", "code": "mm[Hg]"}
     assert (pressure["date"], pressure["basis"]) == ("2026-11-20T09:00:00Z", {"reference": "Observation/bp"})
     statin = next(c for c in contributions if c["feature"] == "statin")
     assert (statin["valueString"], statin["contribution"]) == ("no, none recorded", 0.0)

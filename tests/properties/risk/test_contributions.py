@@ -88,6 +88,8 @@ def test_pred_contrib_is_the_shapley_value_by_its_definition(trees: int) -> None
         assert booster.predict(row[None, :], pred_contrib=True, num_threads=1)[0] == pytest.approx(brute_force(dump, row), abs=1e-12)
 
 
+@pytest.mark.long
+@pytest.mark.conformance("Prediction", "contributions equal those of the `shap` package")
 def test_pred_contrib_equals_the_shap_package(trained: Trained) -> None:
     shap = pytest.importorskip("shap", reason="the PyPI package shap is not installed; it is an oracle for this test alone")
     booster = load_lightgbm().Booster(model_str=trained.trees)
