@@ -47,7 +47,7 @@ def test_a_day_of_visits_sent_twice_is_one_day(run, look, database):
     assert first["Patient"] == first["DocumentReference"] == first["Coverage"] == 6
     assert first["Encounter"] == 6 * 2 + 6
     assert first["Organization"] == 3
-    assert first["Practitioner"] == 8
+    assert first["Practitioner"] == 9
     assert first["ChargeItem"] == sum(len(visit.charges) for visit in population.visits)
     day = look("Encounter", "date=ge2026-11-16&_count=100")
     assert {encounter["status"] for encounter in day} == {"finished"}
