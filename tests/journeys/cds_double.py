@@ -10,6 +10,8 @@ from typing import Any
 from flask import Flask, Response, request
 from werkzeug.serving import make_server
 
+from tests.journeys import risk_chart
+
 RISKS = "RiskAssessment?patient={{context.patientId}}&_sort=-date&_count=10"
 SERVICE = {
     "hook": "patient-view",
@@ -65,9 +67,9 @@ class CdsDouble:
         self.answer: Callable[[dict[str, Any]], Any] = self.stored_card
 
     def stored_card(self, call: dict[str, Any]) -> Any:
-        """Answer from the estimate that was prefetched; none without one."""
-        found = call["prefetch"].get("risk", {}).get("entry", [])
-        return {"cards": [card(self.launch_url, entry["resource"]["id"], self.base) for entry in found]}
+        """Answer from the estimate that was prefetched; none without one, and none from what the product's own models wrote."""
+        ids = [entry["resource"]["id"] for entry in call["prefetch"].get("risk", {}).get("entry", [])]
+        return {"cards": [card(self.launch_url, id_, self.base) for id_ in ids if id_ == risk_chart.RISK_ID]}
 
     def flask(self) -> Flask:
         """Give its routes."""
