@@ -14,12 +14,13 @@ import httpx
 
 from chartloop.demo.fhir_client import FhirClient, Resource
 from chartloop.demo.parts import Demo
+from chartloop.demo.population_ids import BASE
 from chartloop.demo.steps import Counts, require
 
 SERVICE = "stroke-risk"
 SUMMARY_MAX = 139
 TOKEN_S = 300
-EQUATION = "https://chartloop.example/fhir/CodeSystem/risk-model|prevent-stroke-10y"
+EQUATION = f"{BASE}/CodeSystem/risk-model|prevent-stroke-10y"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,6 @@ import httpx
 from chartloop.demo.fhir_client import FhirClient
 from chartloop.demo.steps import Counts, require
 
-BASE = "https://chartloop.example/fhir"
-
 
 @dataclass(frozen=True, slots=True)
 class Psychiatric:

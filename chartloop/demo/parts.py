@@ -8,11 +8,10 @@ from typing import Protocol
 
 from chartloop.demo.fhir_client import FhirClient, Resource
 from chartloop.demo.population_directory import CLINICIANS, PAYERS, PSYCHIATRIST, STAFF_SYSTEM
-from chartloop.demo.population_ids import NPI
+from chartloop.demo.population_ids import BASE, NPI
 from chartloop.demo.processes import Parts, command, free_port
 from chartloop.demo.steps import Steps
 
-BASE = "https://chartloop.example/fhir"
 MADE_UP_PEOPLE = 20_000
 # Who plays which role: staff by their number, clinicians by their NPI.
 STAFF_OF_ROLE = {
