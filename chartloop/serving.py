@@ -17,7 +17,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 
 from chartloop.app import base_url, open_door, open_kernel
-from chartloop.engines import coder_pool, consumers, listener, periodics
+from chartloop.engines import closers, coder_pool, consumers, listener, periodics
 from chartloop.kernel.affinity import cores, stay_on_one_core
 from chartloop.kernel.config import Settings, export_environment, load_settings
 from chartloop.kernel.errors import Conflict, Invalid
@@ -81,15 +81,16 @@ def wsgi() -> WsgiApp:
     lock = ProcessLock(settings.data) if embedded(settings) else None
     kernel = open_kernel(settings)
     door = open_door(kernel)
-    stops: list[Callable[[], None]] = []
+    stops: list[Callable[[], object]] = []
     if embedded(settings):
         kernel.bus.take_over()
         pool = coder_pool(kernel, everywhere)
-        worker = Worker(kernel.database, kernel.bus, consumers(kernel, door.repository, pool), periodics(kernel, door), settings.worker)
+        engines = consumers(kernel, door.repository, pool)
+        worker = Worker(kernel.database, kernel.bus, engines, periodics(kernel, door), settings.worker)
         mllp = listener(kernel)
         worker.start()
         mllp.start()
-        stops = [mllp.stop, worker.stop, pool.close]  # a note that is being coded is finished first
+        stops = [mllp.stop, worker.stop, pool.close, *closers(engines)]  # a note that is being coded is finished first
     else:
         # The processes of their own run the consumers; the sealer of this process's reads runs here.
         sealing = Worker(kernel.database, kernel.bus, [], periodics(kernel, door, only=OF_EVERY_PROCESS), settings.worker)
@@ -116,11 +117,12 @@ def run_worker(settings: Settings) -> None:
     _refuse_sqlite(settings)
     with open_kernel(settings) as kernel:
         door, pool = open_door(kernel), coder_pool(kernel, cores())
-        worker = Worker(kernel.database, kernel.bus, consumers(kernel, door.repository, pool), periodics(kernel, door), settings.worker)
+        engines = consumers(kernel, door.repository, pool)
+        worker = Worker(kernel.database, kernel.bus, engines, periodics(kernel, door), settings.worker)
         worker.start()
         _wait_for_signal()
-        worker.stop()
-        pool.close()
+        for stop in (worker.stop, pool.close, *closers(engines)):
+            stop()
 
 
 def run_listener(settings: Settings) -> None:
