@@ -1,4 +1,4 @@
-"""`chartloop demo`: start the parts, drive the loop from a note to a payment, and say whether every step held."""
+"""`chartloop demo`: start the parts, drive a note to a payment and an observation to a card, and say whether every step held."""
 
 from __future__ import annotations
 
