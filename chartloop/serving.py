@@ -45,7 +45,7 @@ def serve_http(settings: Settings, said: Mapping[str, str]) -> None:
     """
     configure_logs(settings.log)
     _refuse_taken(settings.server.host, settings.server.port)
-    if embedded(settings):
+    if settings.embedded:
         ProcessLock(settings.data).release()  # say so here, in one sentence; the worker holds it
         _refuse_taken(settings.mllp.host, settings.mllp.port)
     migrate(settings.database_url)
@@ -56,7 +56,7 @@ def serve_http(settings: Settings, said: Mapping[str, str]) -> None:
         port=settings.server.port,
         interface=Interfaces.WSGI,
         factory=True,
-        workers=1 if embedded(settings) else settings.server.processes,
+        workers=1 if settings.embedded else settings.server.processes,
         blocking_threads=settings.server.threads,
         blocking_threads_idle_timeout=600,
         backpressure=settings.server.threads * 8,
@@ -65,24 +65,19 @@ def serve_http(settings: Settings, said: Mapping[str, str]) -> None:
     ).serve()
 
 
-def embedded(settings: Settings) -> bool:
-    """Whether the store is SQLite, which one process owns."""
-    return settings.database_url.startswith("sqlite:")
-
-
 def wsgi() -> WsgiApp:
     """Build one server process: granian calls this in its worker."""
     settings = load_settings()
     configure_logs(settings.log)
     _end_with_parent()
     everywhere = cores()
-    if embedded(settings) and settings.server.one_core:
+    if settings.embedded and settings.server.one_core:
         stay_on_one_core()
-    lock = ProcessLock(settings.data) if embedded(settings) else None
+    lock = ProcessLock(settings.data) if settings.embedded else None
     kernel = open_kernel(settings)
     door = open_door(kernel)
     stops: list[Callable[[], object]] = []
-    if embedded(settings):
+    if settings.embedded:
         kernel.bus.take_over()
         pool = coder_pool(kernel, everywhere)
         engines = consumers(kernel, door.repository, pool)
@@ -150,7 +145,7 @@ def run_apps(settings: Settings, host: str, port: int, issuers: tuple[str, ...])
 
 
 def _refuse_sqlite(settings: Settings) -> None:
-    if embedded(settings):
+    if settings.embedded:
         raise Invalid(ONE_WRITER)
 
 
