@@ -38,7 +38,7 @@ def sync(settings: Settings, wait_s: float) -> list[Run]:
     except Conflict:
         return [_wait_for_server(settings, wait_s)]
     with lock, open_kernel(settings) as kernel:
-        if _embedded(settings):
+        if settings.embedded:
             kernel.bus.take_over()
         built = [_rebuild(kernel)] if _last_run(settings) is None else []
         return [*built, _drain(kernel, wait_s)]
@@ -54,13 +54,8 @@ def rebuild(settings: Settings) -> Run:
         return _rebuild(kernel)
 
 
-def _embedded(settings: Settings) -> bool:
-    """Whether the store is SQLite, which one process owns."""
-    return settings.database_url.startswith("sqlite:")
-
-
 def _own(settings: Settings) -> ProcessLock | nullcontext[None]:
-    return ProcessLock(settings.data) if _embedded(settings) else nullcontext()
+    return ProcessLock(settings.data) if settings.embedded else nullcontext()
 
 
 def _rebuild(kernel: Kernel) -> Run:

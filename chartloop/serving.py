@@ -17,7 +17,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 
 from chartloop.app import base_url, open_door, open_kernel
-from chartloop.engines import coder_pool, consumers, listener, periodics
+from chartloop.engines import closers, coder_pool, consumers, listener, periodics
 from chartloop.kernel.affinity import cores, stay_on_one_core
 from chartloop.kernel.config import Settings, export_environment, load_settings
 from chartloop.kernel.errors import Conflict, Invalid
@@ -45,7 +45,7 @@ def serve_http(settings: Settings, said: Mapping[str, str]) -> None:
     """
     configure_logs(settings.log)
     _refuse_taken(settings.server.host, settings.server.port)
-    if embedded(settings):
+    if settings.embedded:
         ProcessLock(settings.data).release()  # say so here, in one sentence; the worker holds it
         _refuse_taken(settings.mllp.host, settings.mllp.port)
     migrate(settings.database_url)
@@ -56,7 +56,7 @@ def serve_http(settings: Settings, said: Mapping[str, str]) -> None:
         port=settings.server.port,
         interface=Interfaces.WSGI,
         factory=True,
-        workers=1 if embedded(settings) else settings.server.processes,
+        workers=1 if settings.embedded else settings.server.processes,
         blocking_threads=settings.server.threads,
         blocking_threads_idle_timeout=600,
         backpressure=settings.server.threads * 8,
@@ -65,31 +65,27 @@ def serve_http(settings: Settings, said: Mapping[str, str]) -> None:
     ).serve()
 
 
-def embedded(settings: Settings) -> bool:
-    """Whether the store is SQLite, which one process owns."""
-    return settings.database_url.startswith("sqlite:")
-
-
 def wsgi() -> WsgiApp:
     """Build one server process: granian calls this in its worker."""
     settings = load_settings()
     configure_logs(settings.log)
     _end_with_parent()
     everywhere = cores()
-    if embedded(settings) and settings.server.one_core:
+    if settings.embedded and settings.server.one_core:
         stay_on_one_core()
-    lock = ProcessLock(settings.data) if embedded(settings) else None
+    lock = ProcessLock(settings.data) if settings.embedded else None
     kernel = open_kernel(settings)
     door = open_door(kernel)
-    stops: list[Callable[[], None]] = []
-    if embedded(settings):
+    stops: list[Callable[[], object]] = []
+    if settings.embedded:
         kernel.bus.take_over()
         pool = coder_pool(kernel, everywhere)
-        worker = Worker(kernel.database, kernel.bus, consumers(kernel, door.repository, pool), periodics(kernel, door), settings.worker)
+        engines = consumers(kernel, door.repository, pool)
+        worker = Worker(kernel.database, kernel.bus, engines, periodics(kernel, door), settings.worker)
         mllp = listener(kernel)
         worker.start()
         mllp.start()
-        stops = [mllp.stop, worker.stop, pool.close]  # a note that is being coded is finished first
+        stops = [mllp.stop, worker.stop, pool.close, *closers(engines)]  # a note that is being coded is finished first
     else:
         # The processes of their own run the consumers; the sealer of this process's reads runs here.
         sealing = Worker(kernel.database, kernel.bus, [], periodics(kernel, door, only=OF_EVERY_PROCESS), settings.worker)
@@ -116,11 +112,12 @@ def run_worker(settings: Settings) -> None:
     _refuse_sqlite(settings)
     with open_kernel(settings) as kernel:
         door, pool = open_door(kernel), coder_pool(kernel, cores())
-        worker = Worker(kernel.database, kernel.bus, consumers(kernel, door.repository, pool), periodics(kernel, door), settings.worker)
+        engines = consumers(kernel, door.repository, pool)
+        worker = Worker(kernel.database, kernel.bus, engines, periodics(kernel, door), settings.worker)
         worker.start()
         _wait_for_signal()
-        worker.stop()
-        pool.close()
+        for stop in (worker.stop, pool.close, *closers(engines)):
+            stop()
 
 
 def run_listener(settings: Settings) -> None:
@@ -148,7 +145,7 @@ def run_apps(settings: Settings, host: str, port: int, issuers: tuple[str, ...])
 
 
 def _refuse_sqlite(settings: Settings) -> None:
-    if embedded(settings):
+    if settings.embedded:
         raise Invalid(ONE_WRITER)
 
 

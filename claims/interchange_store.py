@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from chartloop.kernel import clock
-from chartloop.kernel.db import Session, Tx
+from chartloop.kernel.db import Database, Session, Tx
+from chartloop.kernel.events import Event
+from chartloop.kernel.worker import Permanent
 from claims.control_numbers import draw_number
 
 QUEUED, SENDING, SENT, UNKNOWN, ACKNOWLEDGED, REJECTED = "queued", "sending", "sent", "unknown", "acknowledged", "rejected"
@@ -53,6 +55,19 @@ def add_interchange(tx: Tx, direction: str, payer: str, isa13: str, gs06: str, k
 def interchange(session: Session, number: int) -> StoredInterchange | None:
     """Return an interchange by number."""
     return _row(session.one(f"SELECT {_COLUMNS} FROM interchange WHERE id = ?", (number,)))
+
+
+def interchange_of(db: Database, event: Event) -> StoredInterchange:
+    """Return the interchange that an event ("interchange/1") speaks of.
+
+    Raises:
+        Permanent: There is none: trying again will not make one.
+    """
+    with db.read() as session:
+        row = interchange(session, int(event.subject.partition("/")[2]))
+    if row is None:
+        raise Permanent("The interchange does not exist.")
+    return row
 
 
 def sent_by_isa13(session: Session, payer: str, isa13: str) -> StoredInterchange | None:
@@ -126,12 +141,6 @@ def answers(session: Session, claim: str) -> list[tuple[str, int, int, str]]:
 def payers(session: Session) -> list[str]:
     """Return the payers that something was ever queued for."""
     return [str(row[0]) for row in session.all("SELECT DISTINCT payer FROM interchange WHERE direction = 'out' ORDER BY payer")]
-
-
-def in_state(session: Session, state: str) -> list[StoredInterchange]:
-    """Return outbound interchanges in a state."""
-    sql = f"SELECT {_COLUMNS} FROM interchange WHERE direction = 'out' AND state = ? ORDER BY id"
-    return [StoredInterchange(*row) for row in session.all(sql, (state,))]
 
 
 def mailbox_position(session: Session, payer: str) -> int:

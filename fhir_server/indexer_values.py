@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import lru_cache
 from sys import float_info
@@ -16,7 +16,6 @@ from typing import Any
 from fhir_server.indexer_dates import OPEN_HIGH, OPEN_LOW, date_bounds
 
 Rows = list[tuple[Any, ...]]
-Emitter = Callable[[Rows, int, Any], None]
 _CURRENCY = "urn:iso:std:iso:4217"
 _NAME_PARTS = ("text", "family", "given", "prefix", "suffix")
 _ADDRESS_PARTS = ("text", "line", "city", "district", "state", "postalCode", "country")

@@ -14,20 +14,21 @@ from typing import Any, Final
 
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.db import Session, Tx
-from chartloop.kernel.errors import ChartloopError, Forbidden, Invalid, Issue, PreconditionFailed
+from chartloop.kernel.errors import ChartloopError, Invalid, Issue, PreconditionFailed
 from fhir_server import rows
 from fhir_server.entry_request import EntryRequest
+from fhir_server.interactions.create import first_version
 from fhir_server.interactions.delete import removal
 from fhir_server.interactions.update import next_version
 from fhir_server.matching import criteria, lock, lock_key, single
-from fhir_server.preparing import lookup, new_version, require_whole
+from fhir_server.preparing import lookup, require_whole
 from fhir_server.references import conditional_references_in_bytes, link_map, rewriter
 from fhir_server.search_query import Query
 from fhir_server.store import LabelsOf, Store, Written, acting
 from fhir_server.validation import Validated, validate
 from fhir_server.validation_bundle import BundleEntry
 from fhir_server.validation_json import compact as compact_json
-from fhir_server.visible import after_write, visible
+from fhir_server.visible import visible
 from fhir_server.writing import Batch, Change, Stale
 
 _SEARCH: Final = re.compile(rb'"reference"\s*:\s*"[A-Z][A-Za-z]+\?')
@@ -158,20 +159,7 @@ class TransactionPlan:
             rid = self._matched[item.index]
             stored = visible(store, acting(self._scope, "search"), rows.by_rids(self._session, [rid])[rid])
             return None, Written(stored, created=False, changed=False)
-        return self._create(item, validated, body)
-
-    def _create(self, item: Item, validated: Validated, body: bytes) -> tuple[Change, Written]:
-        store, scope = self._store, self._creating
-        prepared = new_version(
-            store, validated.type, item.id, validated.resource, body, None, self._labels.label, assigned=True
-        )
-        if prepared is None:
-            raise Stale
-        change, stored = prepared
-        if not store.access.decides(scope, change.attributes):
-            raise Forbidden
-        seen = after_write(store, scope, stored, change.attributes)
-        return change, Written(seen, created=True, changed=True)
+        return first_version(store, self._creating, validated, body, item.id, self._labels.label)
 
     def _verify(self, tx: Tx) -> None:
         """See, under lock, that every condition still finds what it found."""

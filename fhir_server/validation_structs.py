@@ -19,7 +19,6 @@ from fhir_server.validation_references import reference_pattern
 from fhir_server.validation_xhtml import xhtml_problem
 
 _UNSET = msgspec.UNSET
-_FEW = 4
 Check = Callable[[Any], None]
 
 

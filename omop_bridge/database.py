@@ -15,6 +15,7 @@ from chartloop.kernel.clock import iso, now_us
 from chartloop.kernel.db import Database, Session, Tx, create_tables, open_database
 from omop_bridge.concepts import VOCABULARIES, Concept, Concepts, shipped
 from omop_bridge.schema import CDM_CONCEPT_ID, TABLES, VERSION, metadata
+from omop_bridge.systems import BASE
 
 LINEAGE = MetaData()
 """The tables of the lineage database are declared on this."""
@@ -120,7 +121,7 @@ def _describe(tx: Tx) -> None:
         "cdm_holder": "The holder of this store",
         "source_description": "A FHIR R4 store, followed through its events",
         "source_documentation_reference": "https://hl7.org/fhir/R4/",
-        "cdm_etl_reference": "https://chartloop.example/fhir/omop",
+        "cdm_etl_reference": f"{BASE}/omop",
         "source_release_date": today,
         "cdm_release_date": today,
         "cdm_version": VERSION,

@@ -181,6 +181,6 @@ def insert(cdm: Tx, rows: Sequence[Written]) -> None:
     """Insert rows, table by table."""
     by_table: dict[str, list[list[object]]] = defaultdict(list)
     for row in rows:
-        by_table[row.table].append(row_to_values(*row[:1], row.values, row.row_id, row.person_id))
+        by_table[row.table].append(row_to_values(row.table, row.values, row.row_id, row.person_id))
     for table, values in by_table.items():
         cdm.many(insert_statement(table), values)

@@ -1,4 +1,4 @@
-"""Import LightGBM for training; where libgomp.so.1 is missing, take the copy that the scikit-learn wheel carries.
+"""Import LightGBM; where libgomp.so.1 is missing, take the copy that the scikit-learn wheel carries.
 
 See docs/adr/0010-score-trees-without-lightgbm.md.
 """
@@ -16,19 +16,26 @@ from types import ModuleType
 from chartloop.kernel.errors import Unavailable
 
 WANTED = b"libgomp.so.1"
+NOT_INSTALLED = "LightGBM is not installed: install the extra `train`."
+NO_LIBGOMP = "LightGBM needs libgomp.so.1: install the PyPI package scikit-learn (its wheel carries it) or the system's libgomp1."
 
 
 def load_lightgbm() -> ModuleType:
-    """Return the lightgbm module, or say in one sentence what to install."""
+    """Return the lightgbm module.
+
+    Raises:
+        Unavailable: It cannot be had; one sentence says what to install.
+    """
     try:
         return importlib.import_module("lightgbm")
+    except ModuleNotFoundError:
+        raise Unavailable(NOT_INSTALLED) from None
     except OSError as error:
         if "libgomp" not in str(error):
             raise
     bundled = bundled_libgomp()
     if bundled is None:
-        msg = "Training needs libgomp.so.1: install the PyPI package scikit-learn (its wheel carries it) or the system's libgomp1."
-        raise Unavailable(msg)
+        raise Unavailable(NO_LIBGOMP)
     preload(bundled)
     return importlib.import_module("lightgbm")
 

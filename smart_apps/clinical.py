@@ -6,11 +6,13 @@ import math
 import re
 from typing import Any
 
+from smart_apps.systems import BASE
+
 Resource = dict[str, Any]
 
 MAX_TEXT = 300
 MAX_COMPONENTS = 6
-IMPLAUSIBLE = "https://chartloop.example/fhir/StructureDefinition/implausible"
+IMPLAUSIBLE = f"{BASE}/StructureDefinition/implausible"
 _UNPRINTABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ANNOTATION = re.compile(r"\{([^{}]*)\}")
 _PRETTY = {"[degF]": "°F", "Cel": "°C", "mm[Hg]": "mmHg", "/min": "/min", "kg/m2": "kg/m²", "{beats}/min": "/min", "%": "%"}

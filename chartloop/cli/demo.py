@@ -1,4 +1,4 @@
-"""`chartloop demo`: the product on embedded defaults, from a note to a payment."""
+"""`chartloop demo`: the product on embedded defaults, from a note to a payment and from an observation to a card."""
 
 from __future__ import annotations
 

@@ -38,10 +38,8 @@ def predictions() -> None:
 def train(data: Path | None, table: Path | None, store: bool, synthetic: int | None, out: Path | None, label_source: str, years: float, seed: int) -> None:
     """Train the LightGBM stroke model, recalibrate and validate it on people held out, and write it with its label."""
     from chartloop.kernel import clock
-    from chartloop.kernel.errors import Unavailable
     from chartloop.risk import risk_directory
     from predictions.risk.model_directory import write_model
-    from predictions.risk.registry import NOT_INSTALLED
     from predictions.risk.synthetic_cohort import DISTRIBUTIONS, LABELS_SOURCE, synthetic_cohort
     from predictions.risk.train import train as train_model
 
@@ -54,10 +52,7 @@ def train(data: Path | None, table: Path | None, store: bool, synthetic: int | N
         raise click.UsageError(UNSAID)
     else:
         cohort, said = _real(settings, table, years)
-    try:
-        trained = train_model(cohort, labels_source=label_source, data=said, years=years, demo=bool(synthetic), date=clock.iso(clock.now_us()), seed=seed)
-    except ImportError:
-        raise Unavailable(NOT_INSTALLED) from None
+    trained = train_model(cohort, labels_source=label_source, data=said, years=years, demo=bool(synthetic), date=clock.iso(clock.now_us()), seed=seed)
     directory = out or risk_directory(settings)
     write_model(trained, directory)
     click.echo(f"{directory}: model {trained.facts['version']}, {trained.facts['trees']} trees, {len(cohort.labels)} people")

@@ -5,6 +5,7 @@ Spec: https://cds-hooks.hl7.org/2.0/#calling-a-cds-service
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +15,16 @@ import httpx
 
 from chartloop.demo.fhir_client import FhirClient, Resource
 from chartloop.demo.parts import Demo
-from chartloop.demo.steps import Counts, require
+from chartloop.demo.population_ids import BASE
+from chartloop.demo.steps import Counts, StepFailed, require
+from chartloop.demo.waiting import wait_for
 
 SERVICE = "stroke-risk"
 SUMMARY_MAX = 139
 TOKEN_S = 300
-EQUATION = "https://chartloop.example/fhir/CodeSystem/risk-model|prevent-stroke-10y"
+MIN_PREDICTED = 5  # of the charts that are looked at: some people are too young for the equation, or too old
+SETTLED_S = 2.5
+EQUATION = f"{BASE}/CodeSystem/risk-model|prevent-stroke-10y"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +43,30 @@ def predicted(client: FhirClient, patients: Sequence[str]) -> list[Resource]:
     return [by_patient[patient] for patient in patients if patient in by_patient]
 
 
+def wait_for_predictions(clinician: FhirClient, patients: Sequence[str]) -> list[Resource]:
+    """Give the predictions of some charts once they no longer change: what came in last has been looked at."""
+    seen: list[list[str]] = [[], []]
+
+    def settled() -> bool:
+        time.sleep(SETTLED_S / 2)
+        seen.append([f"{each['id']}/{each['meta']['versionId']}" for each in predicted(clinician, patients)])
+        return len(seen[-1]) >= MIN_PREDICTED and seen[-1] == seen[-2] == seen[-3]
+
+    wait_for(settled, "predictions", lambda: f"{len(seen[-1])} of {len(patients)} charts")
+    return predicted(clinician, patients)
+
+
 def behind(assessment: Mapping[str, Any], feature: str) -> str:
-    """Reference of the resource that one factor of a prediction stands on."""
+    """Reference of the resource that one factor of a prediction stands on.
+
+    Raises:
+        StepFailed: The prediction does not say.
+    """
     for contribution in assessment.get("extension", ()):
         facts = {part["url"]: part for part in contribution.get("extension", ())}
         if facts.get("feature", {}).get("valueCode") == feature and "basis" in facts:
             return str(facts["basis"]["valueReference"]["reference"])
-    require(condition=False, seen=f"a prediction does not say what its {feature} stands on")
-    raise AssertionError  # require has raised
+    raise StepFailed(f"a prediction does not say what its {feature} stands on")
 
 
 def ask(demo: Demo, assessments: Sequence[Resource], counts: Counts) -> list[Answered]:

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 import httpx
 
 from chartloop.demo.fhir_client import FhirClient
-from chartloop.demo.steps import Counts, require
-
-BASE = "https://chartloop.example/fhir"
+from chartloop.demo.steps import Counts, StepFailed, require
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +30,7 @@ def find_psychiatric(allowed: FhirClient, general: FhirClient) -> Psychiatric:
         encounter = encounters[0]["reference"]
         for claim in allowed.each(f"Claim?encounter={encounter}"):
             return Psychiatric(f"DocumentReference/{note['id']}", note["subject"]["reference"], f"Claim/{claim['id']}")
-    require(condition=False, seen="no psychiatric note with a claim was found")
-    raise AssertionError  # require has raised
+    raise StepFailed("no psychiatric note with a claim was found")
 
 
 def check_access(clients: Mapping[str, FhirClient], counts: Counts) -> None:

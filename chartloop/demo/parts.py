@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
 from chartloop.demo.fhir_client import FhirClient, Resource
 from chartloop.demo.population_directory import CLINICIANS, PAYERS, PSYCHIATRIST, STAFF_SYSTEM
-from chartloop.demo.population_ids import NPI
+from chartloop.demo.population_ids import BASE, NPI
 from chartloop.demo.processes import Parts, command, free_port
 from chartloop.demo.steps import Steps
 
-BASE = "https://chartloop.example/fhir"
 MADE_UP_PEOPLE = 20_000
+EQUATION_ALONE = "LightGBM is not installed (extra `train`): the published equation predicts alone, and no card of a trained model is shown."
 # Who plays which role: staff by their number, clinicians by their NPI.
 STAFF_OF_ROLE = {
     "clinician": f"{NPI}|{CLINICIANS[0].npi}",
@@ -83,7 +84,13 @@ class Demo:
 
 
 def train_model(options: Choices, steps: Steps) -> None:
-    """Train the second risk model on made-up people, once for a directory: its card says so, and counts in the demo alone."""
+    """Train the second risk model on made-up people, once for a directory: its card says so, and counts in the demo alone.
+
+    The parts run in this interpreter: what is not installed here, they lack too.
+    """
+    if find_spec("lightgbm") is None:
+        steps.console.print(EQUATION_ALONE)
+        return
     with steps.step("model", "Train a risk model on made-up people, beside the published equation") as counts:
         if not (options.data / "models" / "risk" / "model.json").exists():
             command(["predictions", "train", "--data", str(options.data), "--synthetic", str(MADE_UP_PEOPLE), "--seed", str(options.seed)])

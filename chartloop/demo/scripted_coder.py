@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from chartloop.demo.fhir_client import FhirClient, Resource
+from chartloop.demo.population_ids import BASE
 
-BASE = "https://chartloop.example/fhir"
 OUTPUT = f"{BASE}/CodeSystem/task-output"
 SUGGESTION = f"{BASE}/StructureDefinition/suggestion"
 DECISION = f"{BASE}/StructureDefinition/decision"

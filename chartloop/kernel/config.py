@@ -78,6 +78,11 @@ class Settings(BaseSettings):
         return self.database.url or f"sqlite:///{self.data / 'chartloop.sqlite3'}"
 
     @property
+    def embedded(self) -> bool:
+        """Whether the store is SQLite, which one process owns."""
+        return self.database_url.startswith("sqlite:")
+
+    @property
     def omop_url(self) -> str:
         """The research database, embedded unless one was named."""
         return self.omop.url or f"sqlite:///{self.data / 'omop' / 'cdm.sqlite3'}"

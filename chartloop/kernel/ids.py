@@ -3,7 +3,6 @@
 import os
 import threading
 import uuid
-from base64 import b32encode
 
 _AT_ONCE = 4096
 
@@ -45,8 +44,3 @@ def public_id() -> str:
 def request_id() -> str:
     """Make the id of one request: a UUID of version 4."""
     return str(uuid.UUID(bytes=_random.take(16), version=4))
-
-
-def secret_token() -> str:
-    """Make a bearer secret of 256 bits, URL-safe."""
-    return b32encode(os.urandom(32)).decode("ascii").rstrip("=").lower()

@@ -80,9 +80,3 @@ def configure_logs(settings: LogSettings, stream: TextIO | None = None) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.level]),
         cache_logger_on_first_use=False,
     )
-
-
-def logger(name: str) -> structlog.stdlib.BoundLogger:
-    """Return a logger: log.info("A claim was sent.", action="claim.sent", isa13="000000001")."""
-    bound: structlog.stdlib.BoundLogger = structlog.get_logger(name)
-    return bound

@@ -93,7 +93,6 @@ class AuthSettings(Section):
     """Access tokens."""
 
     token_ttl_s: int = Field(default=3600, ge=1, description="Life of an access token.")
-    refresh_ttl_s: int = Field(default=86_400, ge=1, description="Life of a refresh token.")
 
 
 class PolicySettings(Section):

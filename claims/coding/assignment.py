@@ -22,8 +22,9 @@ from claims.coding.body import parse, reference
 from claims.coding.diagnosis import Diagnosis, claim_codes, coded_notes, with_coded_notes, with_diagnoses
 from claims.coding.note import Note, stored_to_note
 from claims.coding.provenance import model_provenance
-from claims.coding.systems import OPEN_STATUSES, REVIEW_CODING, TASK_CODE
+from claims.coding.systems import OPEN_STATUSES, REVIEW_CODING
 from claims.coding.task import Offered, extend_task, new_task, routed_to_offered, task_notes
+from claims.mapping.systems import TASK_CODE
 from fhir_server.repository import Repository
 from fhir_server.store import Labeller, Stored
 from predictions.calibration import CalibrationRecord, Routed, route

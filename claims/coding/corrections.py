@@ -22,8 +22,9 @@ from claims.coding.diagnosis import Diagnosis, with_coded_notes, with_diagnoses
 from claims.coding.examples import ExampleLedger, review_to_examples
 from claims.coding.provenance import coder_provenance
 from claims.coding.review import Decision, Review, task_to_review
-from claims.coding.systems import CLOSED_STATUSES, REVIEW_CODING, TASK_CODE, TASK_REASON
+from claims.coding.systems import CLOSED_STATUSES, REVIEW_CODING, TASK_REASON
 from claims.coding.task import task_notes
+from claims.mapping.systems import TASK_CODE
 from fhir_server.repository import Repository
 from fhir_server.store import Labeller, Stored
 from terminology.icd10cm import Icd10cm

@@ -11,7 +11,8 @@ from typing import Any
 
 from claims.coding.body import code_in, extensions, reference
 from claims.coding.note import Note
-from claims.coding.systems import CODED_NOTE, ICD_10_CM, NOTE_VERSION, SUGGESTION
+from claims.coding.systems import ICD_10_CM, NOTE_VERSION, SUGGESTION
+from claims.mapping.systems import CODED_NOTE
 
 
 @dataclass(frozen=True, slots=True)

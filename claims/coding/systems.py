@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-BASE = "https://chartloop.example/fhir"
-TASK_CODE = f"{BASE}/CodeSystem/task"
-TASK_INPUT = f"{BASE}/CodeSystem/task-input"
+from claims.mapping.systems import BASE
+
 TASK_OUTPUT = f"{BASE}/CodeSystem/task-output"
 TASK_REASON = f"{BASE}/CodeSystem/task-reason"
 REVIEW_CODING = "review-coding"
 SUGGESTION = f"{BASE}/StructureDefinition/suggestion"
 DECISION = f"{BASE}/StructureDefinition/decision"
-CODED_NOTE = f"{BASE}/StructureDefinition/coded-note"
 NOTE_VERSION = f"{BASE}/StructureDefinition/note-version"
 CALIBRATION = f"{BASE}/StructureDefinition/calibration-record"
 ICD_10_CM = "http://hl7.org/fhir/sid/icd-10-cm"

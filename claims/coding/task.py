@@ -13,7 +13,8 @@ from typing import Any
 
 from claims.coding.body import code_in, extensions, reference
 from claims.coding.note import Note
-from claims.coding.systems import ICD_10_CM, NOTE_VERSION, REVIEW_CODING, SUGGESTION, TASK_CODE, TASK_INPUT
+from claims.coding.systems import ICD_10_CM, NOTE_VERSION, REVIEW_CODING, SUGGESTION
+from claims.mapping.systems import TASK_CODE, TASK_INPUT
 from predictions.calibration import Routed
 from predictions.coder import Suggestion
 

@@ -29,7 +29,6 @@ PLACE_OF_SERVICE = "https://www.cms.gov/Medicare/Coding/place-of-service-codes/P
 ADJUDICATION = "http://terminology.hl7.org/CodeSystem/adjudication"
 ADJUSTMENT_GROUP = "https://x12.org/codes/claim-adjustment-group-codes"
 ADJUSTMENT_REASON = "https://x12.org/codes/claim-adjustment-reason-codes"
-REMARK = "https://x12.org/codes/remittance-advice-remark-codes"
 STATUS_CATEGORY = "https://x12.org/codes/claim-status-category-codes"
 STATUS_CODE = "https://x12.org/codes/claim-status-codes"
 ACKNOWLEDGMENT = f"{BASE}/CodeSystem/x12-acknowledgment"

@@ -11,7 +11,7 @@ from chartloop.kernel import clock
 from chartloop.kernel.db import Database, Session, Tx
 from chartloop.kernel.errors import Conflict, Issue, PreconditionFailed
 from chartloop.kernel.events import Event
-from chartloop.kernel.worker import Later, Once, Permanent
+from chartloop.kernel.worker import Later, Once
 from claims.attention import INVALID, UNKNOWN_OUTCOME, UNMATCHED, attention, attention_entry, closing
 from claims.attention import REJECTED as CLAIM_REJECTED
 from claims.chart import Chart, by_identifier, post, put
@@ -28,7 +28,7 @@ from claims.interchange_store import (
     Submission,
     add_answer,
     answers,
-    interchange,
+    interchange_of,
     move,
     sent_by_gs06,
     sent_by_isa13,
@@ -123,11 +123,7 @@ class AnsweringConsumer:
 
     def handle(self, event: Event, once: Once) -> None:
         """Process one received interchange."""
-        number = int(event.subject.partition("/")[2])
-        with self._db.read() as session:
-            row = interchange(session, number)
-        if row is None:
-            raise Permanent("The interchange does not exist.")
+        row = interchange_of(self._db, event)
         if row.state != RECEIVED:
             return
         report = validate(row.body)

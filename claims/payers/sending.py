@@ -8,7 +8,7 @@ from chartloop.kernel.events import Event
 from chartloop.kernel.worker import Later, Once, Permanent
 from claims.attention import NOT_SENT, UNKNOWN_OUTCOME, attention, raise_attention
 from claims.chart import Chart
-from claims.interchange_store import QUEUED, REJECTED, SENDING, SENT, UNKNOWN, StoredInterchange, interchange, move
+from claims.interchange_store import QUEUED, REJECTED, SENDING, SENT, UNKNOWN, StoredInterchange, interchange_of, move
 from claims.payers.breaker import Breakers, PayerResting
 from claims.payers.client import EgressRefused, NotReached, OutcomeUnknown, PayerClient, Refused
 from claims.payers.directory import Directory
@@ -33,11 +33,7 @@ class SendingConsumer:
 
     def handle(self, event: Event, once: Once) -> None:
         """Send one interchange if it still waits."""
-        number = int(event.subject.partition("/")[2])
-        with self._db.read() as session:
-            row = interchange(session, number)
-        if row is None:
-            raise Permanent("The interchange does not exist.")
+        row = interchange_of(self._db, event)
         if row.state == SENDING:
             # Whoever sent it died before the answer: the payer may have it. Ask, do not repeat.
             self._unknown(row, "the process ended while sending", once)

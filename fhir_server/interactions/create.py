@@ -18,10 +18,10 @@ from fhir_server.auditing import refusals_audited
 from fhir_server.matching import criteria, lock, lock_key, matches, single
 from fhir_server.preparing import encode, labelling_alone, new_version
 from fhir_server.search_query import Query
-from fhir_server.store import Also, Store, Written, acting, require
+from fhir_server.store import Also, Label, Store, Written, acting, require
 from fhir_server.validation import Validated, validate
 from fhir_server.visible import after_write, visible
-from fhir_server.writing import Batch, Stale, commit
+from fhir_server.writing import Batch, Change, Stale, commit
 
 
 def create(
@@ -51,16 +51,20 @@ def _prepare(store: Store, scope: Scope, validated: Validated, raw: bytes, query
         with store.db.read() as session:
             if (rid := single(session, store, scope, query)) is not None:
                 return _existing(store, scope, session, rid)
-    label = labelling_alone(store)
-    prepared = new_version(store, validated.type, ids.public_id(), validated.resource, raw, None, label, assigned=True)
+    change, written = first_version(store, scope, validated, raw, ids.public_id(), labelling_alone(store))
+    return Batch([change], written, verify=partial(_verify, store, scope, query) if query else None)
+
+
+def first_version(store: Store, scope: Scope, validated: Validated, raw: bytes, id_: str, label: Label) -> tuple[Change, Written]:
+    """Decide on the row as it will be, and prepare the change."""
+    prepared = new_version(store, validated.type, id_, validated.resource, raw, None, label, assigned=True)
     if prepared is None:
         raise Stale
     change, stored = prepared
     if not store.access.decides(scope, change.attributes):
         raise Forbidden
     seen = after_write(store, scope, stored, change.attributes)
-    written = Written(seen, created=True, changed=True, validated=validated)
-    return Batch([change], written, verify=partial(_verify, store, scope, query) if query else None)
+    return change, Written(seen, created=True, changed=True, validated=validated)
 
 
 def _existing(store: Store, scope: Scope, session: Session, rid: int) -> Batch:

@@ -138,10 +138,6 @@ class Definitions:
         """Whether this is a concrete resource type."""
         return name in self._resource_set
 
-    def is_domain_resource(self, name: str) -> bool:
-        """Whether the type has text, contained and extensions."""
-        return self._kinds[name][2] == "DomainResource"
-
     def search_ids(self, type_: str) -> Mapping[str, int]:
         """Stable number of each search parameter of a type."""
         return self._search_ids.get(type_, {})

@@ -8,7 +8,6 @@ Spec: https://hl7.org/fhir/R4/datatypes.html#SampledData
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ingest.vendors.metric import HOUR_US
@@ -53,15 +52,6 @@ def grid(readings: Sequence[Reading], hour: int) -> Grid:
         if written != EMPTY:
             slots[second // period] = written
     return Grid(period, " ".join(slots), len(readings) - apart)
-
-
-def samples(period_s: int, data: str, hour: int) -> list[tuple[int, Decimal | str]]:
-    """Read a grid: when each slot that is not empty begins (microseconds), and its value or letter."""
-    found: list[tuple[int, Decimal | str]] = []
-    for number, slot in enumerate(data.split(" ")):
-        if slot != EMPTY:
-            found.append((hour * HOUR_US + number * period_s * 1_000_000, slot if slot in {"L", "U"} else Decimal(slot)))
-    return found
 
 
 def _written(reading: Reading) -> str:

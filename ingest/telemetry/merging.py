@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from ingest.vendors.reading import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 
 class Counts(NamedTuple):
@@ -38,15 +39,22 @@ class Merged(NamedTuple):
     visible: bool
 
 
-def merge(kept: Iterable[Reading], coming: Iterable[Reading]) -> Merged:
-    """Join two sets of readings of one metric and source; associative, commutative and idempotent in what it keeps."""
-    found = {reading.key: reading for reading in kept}
+def merge(kept: Iterable[Reading], coming: Iterable[Reading], same: Callable[[Reading], object] = attrgetter("key")) -> Merged:
+    """Join two sets of readings of one source; associative, commutative and idempotent in what it keeps.
+
+    Args:
+        kept: What is kept, each once.
+        coming: What came.
+        same: What is equal in two versions of one reading.
+    """
+    found = {same(reading): reading for reading in kept}
     new = duplicates = corrected = 0
     changed = False
     for reading in coming:
-        before = found.get(reading.key)
+        name = same(reading)
+        before = found.get(name)
         if before is None:
-            found[reading.key] = reading
+            found[name] = reading
             new += 1
             continue
         after = newer(before, reading)
@@ -55,7 +63,7 @@ def merge(kept: Iterable[Reading], coming: Iterable[Reading]) -> Merged:
         else:
             duplicates += 1
         if after is not before:
-            found[reading.key] = after
+            found[name] = after
             changed = True
     visible = bool(new or corrected)
     return Merged(sorted(found.values(), key=_place), Counts(new, duplicates, corrected), changed or visible, visible)
@@ -76,4 +84,4 @@ def _rank(reading: Reading) -> tuple[object, ...]:
 
 
 def _place(reading: Reading) -> tuple[object, ...]:
-    return reading.start, reading.end, reading.vendor_id
+    return reading.start, reading.end, reading.vendor_id, reading.metric

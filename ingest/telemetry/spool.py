@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from itertools import islice
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from ingest.vendors.reading import Source
 
 _IN_MEMORY: Final = 4_000_000
-_AT_ONCE: Final = 2_000
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(list[Reading]).decode
 
@@ -66,10 +64,3 @@ def grouped(readings: Iterable[Reading]) -> list[Group]:
     for reading in readings:
         found[reading.metric, reading.source].append(reading)
     return [Group(metric, source, listed) for (metric, source), listed in found.items()]
-
-
-def parts(items: Iterable[Reading], size: int = _AT_ONCE) -> Iterator[list[Reading]]:
-    """Cut a stream of readings into parts."""
-    rest = iter(items)
-    while part := list(islice(rest, size)):
-        yield part

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from hashlib import sha256
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
 from ingest.telemetry.blocks import Series, Stale
-from ingest.telemetry.merging import Counts, newer, shown
+from ingest.telemetry.merging import Counts, merge
 from ingest.vendors.metric import metric
 from ingest.vendors.reading import Reading
 
@@ -54,10 +55,10 @@ def prepare(session: Session, series: Series, readings: Iterable[Reading]) -> Sp
     written, counts = {}, Counts()
     for key, listed in coming.items():
         kept = stored[key].readings if key in stored else []
-        merged, found, changed, visible = _merged(kept, listed)
-        counts = counts.plus(found)
-        if changed:
-            written[key] = (merged, visible)
+        found = merge(kept, listed, attrgetter("metric"))
+        counts = counts.plus(found.counts)
+        if found.changed:
+            written[key] = (found.readings, found.visible)
     return SpotChange(series, stored, written, counts)
 
 
@@ -87,24 +88,6 @@ def save(tx: Tx, change: SpotChange, now: int) -> None:
 def spot_key(reading: Reading) -> str:
     """Hash of what makes two readings one measure: the vendor's id, else the time."""
     return sha256("|".join(map(str, reading.key)).encode()).hexdigest()[:32]
-
-
-def _merged(kept: Iterable[Reading], coming: Iterable[Reading]) -> tuple[list[Reading], Counts, bool, bool]:
-    found = {reading.metric: reading for reading in kept}
-    new = duplicates = corrected = 0
-    changed = False
-    for reading in coming:
-        before = found.get(reading.metric)
-        after = reading if before is None else newer(before, reading)
-        if before is None:
-            new += 1
-        elif after is reading and shown(before) != shown(reading):
-            corrected += 1
-        else:
-            duplicates += 1
-        changed = changed or after is not before
-        found[reading.metric] = after
-    return [found[name] for name in sorted(found)], Counts(new, duplicates, corrected), changed, bool(new or corrected)
 
 
 def _load(session: Session, series: Series, keys: list[str]) -> dict[str, StoredSpot]:

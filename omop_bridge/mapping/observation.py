@@ -20,8 +20,8 @@ from omop_bridge.mapping.route_by_domain import happening_to_rows
 from omop_bridge.mapping.rows import Context, Element, Excluded, Mapped, Row, excluded
 from omop_bridge.mapping.screening import NO_CODE, any_codes, modified, unrealised
 from omop_bridge.mapping.values import Value, element_to_value
+from omop_bridge.systems import BASE
 
-BASE: Final = "https://chartloop.example/fhir"
 IMPLAUSIBLE: Final = f"{BASE}/StructureDefinition/implausible"
 TELEMETRY: Final = f"{BASE}/telemetry"
 TYPE_SELF_TESTED: Final = 705183

@@ -21,7 +21,6 @@ from predictions.risk.prevent_model import PreventStroke
 from predictions.risk.systems import PREVENT
 
 _log = structlog.get_logger(__name__)
-NOT_INSTALLED = "LightGBM is not installed, so the trained model is not available: install the extra `train`. The published equation works without."
 
 
 class _Seen(NamedTuple):
@@ -115,8 +114,8 @@ def _load(seen: _Seen) -> _Loaded:
         return _Loaded(seen.signature, None, "")
     try:
         model = LightgbmStroke(record.trees, record.facts)
-    except ImportError:
-        refusal = NOT_INSTALLED
+    except ChartloopError as error:
+        refusal = str(error)
     except Exception as error:  # LightGBM tells a broken file in errors of its own
         refusal = f"Its trees cannot be read: {type(error).__name__}."
     if refusal:

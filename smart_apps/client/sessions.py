@@ -88,7 +88,7 @@ class SessionStore:
         with self._lock:
             self._forget(self._pending)
             found = self._pending.get(_name(state))
-            if found is None or not secrets.compare_digest(found.browser, browser):
+            if found is None or not secrets.compare_digest(found.browser.encode(), browser.encode()):
                 return None
             return self._pending.pop(_name(state))
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from smart_apps.coder_app.review import BASE, Review, task_to_review
+from smart_apps.coder_app.review import Review, task_to_review
 from smart_apps.coder_app.words import LEAVE, age, person_name, plain
+from smart_apps.systems import BASE
 
 if TYPE_CHECKING:
     from smart_apps.client.sessions import AppSession

@@ -12,10 +12,11 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from smart_apps.systems import BASE
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-BASE = "https://chartloop.example/fhir"
 INPUT_SYSTEM = f"{BASE}/CodeSystem/task-input"
 OUTPUT_SYSTEM = f"{BASE}/CodeSystem/task-output"
 SUGGESTION = f"{BASE}/StructureDefinition/suggestion"

@@ -7,9 +7,10 @@ import binascii
 from dataclasses import dataclass
 from typing import Any
 
+from smart_apps.systems import BASE
+
 Resource = dict[str, Any]
 
-LOOP = "https://chartloop.example/fhir"
 GOOD = frozenset({"accepted", "acknowledged", "coded", "processed", "sent", "active", "completed", "complete", "finished", "final", "current"})
 WAITING = frozenset({"draft", "requested", "queued", "planned", "partial", "preliminary", "billable"})
 BAD = frozenset({"denied", "error", "cancelled", "entered-in-error", "rejected", "failed", "not-billable", "aborted"})
@@ -98,7 +99,7 @@ def patient_row(patient: Resource) -> dict[str, str]:
         "name": person(patient),
         "born": str(patient.get("birthDate", "")),
         "gender": str(patient.get("gender", "")),
-        "mrn": identifier(patient, f"{LOOP}/mrn") or str(_first(patient.get("identifier")).get("value", "")),
+        "mrn": identifier(patient, f"{BASE}/mrn") or str(_first(patient.get("identifier")).get("value", "")),
     }
 
 
@@ -154,8 +155,8 @@ def claim_row(claim: Resource) -> dict[str, Any]:
         "insurer": reference(claim.get("insurer")),
         "status": chip(str(claim.get("status", ""))),
         "total": money(claim.get("total")),
-        "number": identifier(claim, f"{LOOP}/pcn"),
-        "interchange": identifier(claim, f"{LOOP}/isa13"),
+        "number": identifier(claim, f"{BASE}/pcn"),
+        "interchange": identifier(claim, f"{BASE}/isa13"),
         "diagnoses": [_diagnosis(entry) for entry in claim.get("diagnosis", ())],
         "lines": [_line(entry) for entry in claim.get("item", ())],
     }

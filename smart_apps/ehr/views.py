@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from smart_apps.ehr import clinical_rows, rows
 from smart_apps.ehr.way import rows_to_stations, steps_to_stations
+from smart_apps.systems import BASE
 
 if TYPE_CHECKING:
     from smart_apps.ehr.chart import Chart, Found
@@ -17,7 +18,7 @@ PAGE_SIZE = 25
 CHART_SIZE = 50
 MAX_PAYMENTS = 200
 MAX_OBSERVATIONS = 300
-REVIEW = f"{rows.LOOP}/CodeSystem/task|review-coding"
+REVIEW = f"{BASE}/CodeSystem/task|review-coding"
 
 
 @dataclass(frozen=True, slots=True)

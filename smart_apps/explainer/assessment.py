@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from smart_apps.clinical import Resource, coded, concept, finite, first, listed, mapping, quantity, target, text
+from smart_apps.systems import BASE
 
-BASE = "https://chartloop.example/fhir"
 MODELS = f"{BASE}/CodeSystem/risk-model"
 _DEFINITION = f"{BASE}/StructureDefinition/risk-"
 MAX_CONTRIBUTIONS = 100

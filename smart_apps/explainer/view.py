@@ -15,9 +15,10 @@ from smart_apps.explainer.drawing import logit, percent, probability_of
 from smart_apps.explainer.reading import Explanation
 from smart_apps.explainer.trend import Point, trend
 from smart_apps.explainer.waterfall import Step, bars, direction, size, waterfall
+from smart_apps.systems import BASE
 
 PEOPLE = 1000
-MRN = "https://chartloop.example/fhir/mrn"
+MRN = f"{BASE}/mrn"
 
 
 @dataclass(frozen=True, slots=True)

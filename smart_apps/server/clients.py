@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from authlib.oauth2.rfc6749 import ClientMixin
 
-from smart_apps.server.scopes import granted_scope
+from chartloop.kernel.access.smart_scopes import narrow
 
 if TYPE_CHECKING:
     from chartloop.kernel.db import Session, Tx
@@ -38,7 +38,7 @@ class Client(ClientMixin):  # type: ignore[misc]
 
     def get_allowed_scope(self, scope: str | None) -> str | None:
         """Narrow what was asked for to what was registered; None when nothing is left."""
-        return granted_scope(scope or "", self.scope) or None
+        return " ".join(narrow((scope or "").split(), self.scope.split())) or None
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
         """Compare by characters: no prefix, no normalisation, no wildcard."""

@@ -11,9 +11,9 @@ from authlib.oauth2.rfc6749 import InvalidGrantError, InvalidRequestError, Inval
 from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant
 from authlib.oauth2.rfc7636 import CodeChallenge
 
+from chartloop.kernel.access.smart_scopes import parse_all
 from smart_apps.opaque import new_secret
 from smart_apps.server.codes import AuthorizationCode
-from smart_apps.server.scopes import resource_scopes
 
 if TYPE_CHECKING:
     from smart_apps.server.clients import Client
@@ -93,7 +93,7 @@ class SmartGrant(AuthorizationCodeGrant):  # type: ignore[misc]
         if context is None:
             message = "The launch token is not valid for this session. Launch the app from the EHR again."
             raise InvalidRequestError(message)
-        if not context.patient and any(s.startswith("patient/") for s in resource_scopes(self.request.scope)):
+        if not context.patient and any(scope.context == "patient" for scope in parse_all(self.request.scope.split())):
             message = "Patient scopes need a patient in the launch context."
             raise InvalidScopeError(message)
         return context

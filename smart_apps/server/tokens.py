@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from smart_apps.server.scopes import resource_scopes
+from chartloop.kernel.access.smart_scopes import parse_all
 
 if TYPE_CHECKING:
     from chartloop.kernel.access.subject import Subject
@@ -21,7 +21,7 @@ def token_subject(code: AuthorizationCode) -> Subject:
     opened = f"Patient/{code.context.patient}" if code.context.patient else ""
     return replace(
         subject,
-        scopes=resource_scopes(code.scope),
+        scopes=tuple(map(str, parse_all(code.scope.split()))),
         patient=subject.patient or opened,
         session=code.session,
         client=code.client_id,

@@ -48,6 +48,12 @@ def test_resource_tables_are_queried_by_the_fhir_server_only():
     assert sorted(set(found) - allowed) == []
 
 
+def test_the_base_of_this_products_names_stands_in_one_module_of_a_package():
+    modules = sorted({name(path) for path in product_files() for text, _ in strings(path) if "https://chartloop.example/fhir" in text})
+    packages = ["chartloop/demo" if module.startswith("chartloop/demo/") else module.split("/")[0] for module in modules]
+    assert len(set(packages)) == len(packages), modules
+
+
 @pytest.mark.conformance("The loop", "6 Access: no role name in Python outside policy files and the demo")
 def test_no_role_is_named_in_python():
     roles = {

@@ -3,7 +3,8 @@
 import base64
 from typing import Any
 
-from smart_apps.coder_app.review import BASE, ICD10CM, INPUT_SYSTEM, SUGGESTION
+from smart_apps.coder_app.review import ICD10CM, INPUT_SYSTEM, SUGGESTION
+from smart_apps.systems import BASE
 
 NOTE = """EMERGENCY DEPARTMENT NOTE
 Patient: Zażółć Gęślą        MRN: 000123

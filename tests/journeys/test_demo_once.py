@@ -16,12 +16,17 @@ ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = ROOT / "docs" / "reference" / "demo-summary.schema.json"
 
 
-def demo(data: Path, *more: str, timeout: float = 900) -> dict:
+def ran(data: Path, *more: str, timeout: float = 900, **environment: str) -> tuple[str, dict]:
+    """Run the demo to its end; give what it printed, and its summary."""
     summary = data.parent / f"{data.name}-summary.json"
     command = [sys.executable, "-m", "chartloop", "demo", "--once", "--data", str(data), "--summary", str(summary), *more]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=timeout)
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=timeout, env={**os.environ, **environment})
     assert result.returncode == 0, result.stdout + result.stderr
-    return json.loads(summary.read_text())
+    return result.stdout, json.loads(summary.read_text())
+
+
+def demo(data: Path, *more: str, timeout: float = 900) -> dict:
+    return ran(data, *more, timeout=timeout)[1]
 
 
 def chartloop(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -78,6 +83,22 @@ def test_a_second_run_continues_the_first(first):
     before = {step["name"]: step["counts"] for step in summary["steps"]}
     after = {step["name"]: step["counts"] for step in again["steps"]}
     assert {name: after[name] for name in ("patients", "claims")} == {name: before[name] for name in ("patients", "claims")}
+
+
+@pytest.mark.long
+@pytest.mark.conformance("What a new user does", "without LightGBM the demo runs whole on the published equation, and one sentence says so")
+def test_without_lightgbm_the_demo_closes_both_loops_on_the_equation_alone(tmp_path):
+    without = tmp_path / "without"
+    without.mkdir()
+    (without / "sitecustomize.py").write_text("import sys\nsys.modules['lightgbm'] = sys.modules['sklearn'] = None\n")
+    said, summary = ran(tmp_path / "data", PYTHONPATH=str(without))
+    assert summary["ok"] is True
+    assert said.count("LightGBM") == 1
+    assert "Traceback" not in said
+    counts = {step["name"]: step["counts"] for step in summary["steps"]}
+    assert "model" not in counts
+    assert counts["cards"]["cards"] == counts["risk"]["published_equation"] > 0
+    assert summary["trace"]["card"]
 
 
 @pytest.mark.conformance("The loop", "7 Audit: `audit verify` passes at the end of the demo")

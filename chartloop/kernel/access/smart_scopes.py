@@ -1,7 +1,7 @@
 """SMART scopes, v1 and v2: reading them, comparing them, narrowing one set by another.
 
-A scope with search parameters (`user/Observation.rs?category=laboratory`) is understood and compared; it grants no row here,
-because a row is decided on its attributes alone.
+A scope with search parameters (`user/Observation.rs?category=laboratory`) is understood and compared, letter by letter as it is
+written; it grants no row here, because a row is decided on its attributes alone.
 
 Spec: https://hl7.org/fhir/smart-app-launch/STU2.2/scopes-and-launch-context.html
 """
@@ -13,9 +13,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-LETTERS: Final = "cruds"
-_V1: Final = {"read": "rs", "write": "cud", "*": LETTERS}
-_SHAPE: Final = re.compile(r"(patient|user|system)/(\*|[A-Z][A-Za-z]{1,63})\.(read|write|\*|c?r?u?d?s?)(?:\?(.+))?")
+CONTEXT_SCOPES: Final = frozenset({"launch", "openid", "fhirUser"})
+_V1: Final = {"read": "rs", "write": "cud", "*": "cruds"}
+# Search parameters belong to version 2 alone, and are of the characters of a scope token (RFC 6749, 3.3).
+_SHAPE: Final = re.compile(r"(patient|user|system)/(\*|[A-Z][A-Za-z]{1,63})\.(?:(read|write|\*)|(?=[cruds])(c?r?u?d?s?)(?:\?([!#-\[\]-~]+))?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,27 +27,26 @@ class SmartScope:
         context: patient, user or system.
         type: Resource type, or "*".
         letters: Permissions among c r u d s, in this order.
-        query: Search parameters that narrow it, sorted; empty = none.
+        query: Search parameters that narrow it, as written; "" = none.
     """
 
     context: str
     type: str
     letters: str
-    query: frozenset[str] = frozenset()
+    query: str = ""
 
     def __str__(self) -> str:
         """Write the scope in its v2 form."""
-        tail = f"?{'&'.join(sorted(self.query))}" if self.query else ""
-        return f"{self.context}/{self.type}.{self.letters}{tail}"
+        return f"{self.context}/{self.type}.{self.letters}{'?' if self.query else ''}{self.query}"
 
 
 def parse(text: str) -> SmartScope | None:
     """Read one scope; None when it is no resource scope (openid, launch/patient …) or is malformed."""
     match = _SHAPE.fullmatch(text)
-    if match is None or not match[3]:
+    if match is None:
         return None
-    query = frozenset(match[4].split("&")) if match[4] else frozenset[str]()
-    return SmartScope(match[1], match[2], _V1.get(match[3], match[3]), query)
+    context, type_, version_1, letters, query = match.groups()
+    return SmartScope(context, type_, _V1[version_1] if version_1 else letters, query or "")
 
 
 def parse_all(scopes: Iterable[str]) -> tuple[SmartScope, ...]:
@@ -55,37 +55,26 @@ def parse_all(scopes: Iterable[str]) -> tuple[SmartScope, ...]:
 
 
 def covers(wide: SmartScope, narrow: SmartScope) -> bool:
-    """Whether everything that one scope grants is granted by another."""
+    """Whether everything that one scope grants is granted by another; other search parameters are never the same ones."""
     return (
         wide.context == narrow.context
         and wide.type in {"*", narrow.type}
         and set(narrow.letters) <= set(wide.letters)
-        and wide.query <= narrow.query
+        and wide.query in {"", narrow.query}
     )
 
 
-def meet(first: SmartScope, second: SmartScope) -> SmartScope | None:
-    """What two scopes both grant, None when that is nothing."""
-    if first.context != second.context or (first.type != second.type and "*" not in {first.type, second.type}):
-        return None
-    letters = "".join(letter for letter in LETTERS if letter in first.letters and letter in second.letters)
-    type_ = second.type if first.type == "*" else first.type
-    return SmartScope(first.context, type_, letters, first.query | second.query) if letters else None
-
-
 def narrow(requested: Iterable[str], allowed: Iterable[str]) -> tuple[str, ...]:
-    """Grant what was requested as far as it is allowed; scopes that are no resource scopes need an exact match.
+    """Grant what was requested where it is allowed as a whole; of scopes that are no resource scopes, those of the launch context by name.
 
     Returns:
-        Scopes to grant, in the order of the request, without duplicates.
+        Scopes to grant, each as it was written, in the order of the request, without duplicates.
     """
     permitted = tuple(allowed)
-    known = parse_all(permitted)
-    granted: dict[str, None] = {}
-    for text in requested:
-        scope = parse(text)
-        if scope is None or any(covers(wide, scope) for wide in known):
-            granted.update({text: None} if scope is not None or text in permitted else {})
-            continue
-        granted.update({str(both): None for wide in known if (both := meet(wide, scope)) is not None})
-    return tuple(granted)
+    known, context = parse_all(permitted), CONTEXT_SCOPES.intersection(permitted)
+
+    def granted(text: str) -> bool:
+        wanted = parse(text)
+        return text in context if wanted is None else any(covers(wide, wanted) for wide in known)
+
+    return tuple(text for text in dict.fromkeys(requested) if granted(text))

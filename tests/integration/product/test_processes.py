@@ -9,6 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from chartloop.kernel.config import load_settings
+from omop_bridge.database import open_lineage
+from omop_bridge.runs import Run, latest
 from tests.integration.product.clinic import Clinic, session_members, until
 
 
@@ -55,6 +58,26 @@ def test_a_signal_ends_the_server_with_all_of_its_processes(open_clinic):
     assert clinic.parts.stop("server") == 0
     until(lambda: session_members(session) == [], "every process of the server to end", timeout_s=10)
     clinic.assert_audit_holds()
+
+
+@pytest.mark.conformance("OMOP", "a server that ends writes down that its run has ended, and lets go of the research databases")
+def test_a_server_that_ends_has_finished_following_for_the_research_database(open_clinic):
+    clinic = open_clinic()
+    clinic.start_server()
+    clinic.load(clinic.population.visits[:1])
+    lineage = open_lineage(load_settings({"data": clinic.data}).omop_lineage_url)
+
+    def run() -> Run | None:
+        with lineage.read() as session:
+            return latest(session)
+
+    try:
+        until(lambda: (seen := run()) is not None and seen.resources > 0, "the research database to follow")
+        assert run().finished is None
+        assert clinic.parts.stop("server") == 0
+        assert (run().kind, run().finished is not None) == ("follow", True)
+    finally:
+        lineage.close()
 
 
 @pytest.mark.long

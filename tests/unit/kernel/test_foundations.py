@@ -18,7 +18,7 @@ from chartloop.kernel.clock import FakeClock
 from chartloop.kernel.config import explain, load_settings
 from chartloop.kernel.db import open_database
 from chartloop.kernel.errors import ChartloopError, Conflict, Invalid, Issue, NotFound
-from chartloop.kernel.logs import configure_logs, logger
+from chartloop.kernel.logs import configure_logs
 from chartloop.kernel.process_lock import ProcessLock
 from chartloop.kernel.settings_sections import LogSettings
 
@@ -130,7 +130,7 @@ def stream() -> Iterator[io.StringIO]:
 
 @pytest.mark.conformance("Attacks", "100: log lines carry no text of exceptions, no tokens and no patient fields")
 def test_a_log_line_is_a_sentence_an_action_and_no_patient(stream: io.StringIO) -> None:
-    logger("test").info("A message came.", action="message.received", patient="Doe", nested={"Token": "t", "count": 1})
+    structlog.get_logger("test").info("A message came.", action="message.received", patient="Doe", nested={"Token": "t", "count": 1})
     line = json.loads(stream.getvalue())
     assert line["event"] == "A message came."
     assert line["action"] == "message.received"
@@ -153,7 +153,7 @@ def test_an_exception_is_logged_without_its_text(stream: io.StringIO) -> None:
         raise ValueError("Mrs Doe, born 1950")
     except ValueError:
         logging.getLogger("library").exception("It failed.")
-        logger("test").exception("It failed again.")
+        structlog.get_logger("test").exception("It failed again.")
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [line["error"] for line in lines] == ["ValueError", "ValueError"]
     assert all("test_foundations" in line["at"] for line in lines)
@@ -166,7 +166,7 @@ def test_columns_are_for_a_terminal() -> None:
     before, level = root.handlers, root.level
     try:
         configure_logs(LogSettings(format="console"), out)
-        logger("test").info("A message came.", action="message.received")
+        structlog.get_logger("test").info("A message came.", action="message.received")
     finally:
         root.handlers = before
         root.setLevel(level)

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from chartloop.cli.predictions import predictions
 from chartloop.kernel.errors import Invalid, Unprocessable
+from predictions.lightgbm_loader import NOT_INSTALLED
 from predictions.risk.cohort import Cohort, stored_to_cohort, table_to_cohort
 from predictions.risk.features import FEATURES, Feature, Features
 from predictions.risk.model import Insufficient, Prediction
@@ -20,7 +21,7 @@ from predictions.risk.model_directory import write_model
 from predictions.risk.model_label import checked, shipped_label
 from predictions.risk.reading import Limits
 from predictions.risk.recalibration import fit_affine, sigmoid
-from predictions.risk.registry import NOT_INSTALLED, Registry
+from predictions.risk.registry import Registry
 from predictions.risk.synthetic_cohort import synthetic_cohort
 from predictions.risk.train import Trained, parts, train
 from predictions.risk.validation import auc, by_sex, figures
@@ -204,6 +205,15 @@ def test_trees_that_lightgbm_cannot_read_are_refused(tmp_path: Path, trained: Tr
     write_model(Trained("no trees", facts, {**trained.validation, "version": facts["version"]}), tmp_path)
     registry = Registry(tmp_path, demo=True)
     assert (ids(registry), registry.refusal()) == (["prevent-stroke-10y"], "Its trees cannot be read: LightGBMError.")
+
+
+def test_a_model_of_features_that_this_release_does_not_know_is_refused_with_their_names(tmp_path: Path, trained: Trained) -> None:
+    from predictions.risk.train import version_of
+
+    facts = {**trained.facts, "features": [*trained.facts["features"][:-1], "shoe-size"]}
+    facts["version"] = version_of(trained.trees, facts)
+    write_model(Trained(trained.trees, facts, {**trained.validation, "version": facts["version"]}), tmp_path)
+    assert Registry(tmp_path, demo=True).refusal() == "The model uses features that this release does not know: shoe-size."
 
 
 def test_a_model_touched_but_not_changed_is_still_the_same(directory: Path) -> None:

@@ -17,6 +17,7 @@ def test_a_launch_is_finished_once_and_by_its_own_browser():
     kept = SessionStore()
     state = kept.begin(PENDING)
     assert kept.finish(state, "browser-2") is None
+    assert kept.finish(state, "bröwser-1") is None
     assert kept.finish("another state", "browser-1") is None
     assert kept.finish(state, "browser-1") == PENDING
     assert kept.finish(state, "browser-1") is None

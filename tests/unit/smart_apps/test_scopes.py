@@ -1,29 +1,12 @@
-"""SMART scopes of both versions."""
+"""What a registered app is granted, and what its token then carries."""
 
 import pytest
 
-from smart_apps.server.scopes import granted_scope, parse_scope, resource_scopes
-
-
-@pytest.mark.parametrize(
-    ("token", "read"),
-    [
-        ("user/Claim.rs", "user/Claim.rs"),
-        ("user/Claim.read", "user/Claim.rs"),
-        ("user/Claim.write", "user/Claim.cud"),
-        ("patient/*.*", "patient/*.cruds"),
-        ("user/Observation.rs?category=laboratory", "user/Observation.rs?category=laboratory"),
-    ],
-)
-def test_both_versions_are_read_as_version_2(token, read):
-    assert str(parse_scope(token)) == read
-
-
-@pytest.mark.parametrize(
-    "token", ["user/Claim.sr", "user/Claim.", "user/Claim", "somebody/Claim.rs", "user/claim.rs", "user/Claim.x", "openid", "", "user/Claim.read?x=1"]
-)
-def test_anything_else_is_no_resource_scope(token):
-    assert parse_scope(token) is None
+from chartloop.kernel.access.subject import Subject
+from smart_apps.server.clients import Client
+from smart_apps.server.codes import AuthorizationCode
+from smart_apps.server.launches import LaunchContext
+from smart_apps.server.tokens import token_subject
 
 
 @pytest.mark.conformance("SMART App Launch 2.2", "scopes that were not registered are not granted")
@@ -31,19 +14,29 @@ def test_anything_else_is_no_resource_scope(token):
     ("requested", "registered", "granted"),
     [
         ("launch user/Task.rs", "launch user/Task.rus", "launch user/Task.rs"),
-        ("user/Task.cruds", "user/Task.rus", ""),
+        ("user/Task.cruds", "user/Task.rus", None),
+        ("user/*.cruds", "user/Task.cruds user/Claim.rs", None),
         ("user/Task.rs user/Task.rs", "user/*.rs", "user/Task.rs"),
-        ("user/*.rs", "user/Task.rs", ""),
-        ("patient/Task.rs", "user/Task.rs", ""),
+        ("user/*.rs", "user/Task.rs", None),
+        ("patient/Task.rs", "user/Task.rs", None),
         ("user/Observation.rs?category=laboratory", "user/Observation.rs", "user/Observation.rs?category=laboratory"),
-        ("user/Observation.rs", "user/Observation.rs?category=laboratory", ""),
+        ("user/Observation.rs", "user/Observation.rs?category=laboratory", None),
+        ("user/Observation.rs?b=2&a=1", "user/Observation.rs?a=1&b=2", None),
+        ("user/Observation.rs?a=1&b=2", "user/Observation.rs?a=1", None),
+        ("user/Observation.read?a=1", "user/Observation.read?a=1 user/*.cruds", None),
         ("openid fhirUser offline_access", "openid fhirUser", "openid fhirUser"),
-        ("", "user/*.cruds", ""),
+        ("offline_access nonsense", "offline_access nonsense", None),
+        ("", "user/*.cruds", None),
+        (None, "user/*.cruds", None),
     ],
 )
 def test_what_is_granted_is_asked_for_and_registered(requested, registered, granted):
-    assert granted_scope(requested, registered) == granted
+    app = Client("app", "An app", ("https://app.example/callback",), "https://app.example/launch", registered)
+    assert app.get_allowed_scope(requested) == granted
 
 
 def test_the_access_decision_sees_resource_scopes_only():
-    assert resource_scopes("launch openid user/Claim.read patient/Task.rus") == ("user/Claim.rs", "patient/Task.rus")
+    person = Subject("user:7", "coder", "Practitioner/1")
+    granted = "launch openid user/Claim.read patient/Task.rus"
+    code = AuthorizationCode("session", "app", "https://app.example/callback", granted, "", "", person, LaunchContext())
+    assert token_subject(code).scopes == ("user/Claim.rs", "patient/Task.rus")

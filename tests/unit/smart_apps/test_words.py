@@ -25,7 +25,7 @@ def test_an_age_of_nothing_is_nothing():
     assert age("yesterday") == ""
 
 
-def test_names_and_reasons():
+def test_people_and_reasons_are_said_in_words():
     assert person_name(None) == "Patient not visible to you"
     assert person_name({}) == "Unnamed patient"
     assert person_name({"name": [{"family": "Nowak", "given": ["Ewa"]}]}) == "Nowak, Ewa"
