@@ -200,7 +200,8 @@ def _medicine(medicines: Sequence[Entry], medicine: codes.Medicine, at_us: int) 
     for resource, reference in medicines:
         date = str(resource.get("authoredOn") or resource.get("effectiveDateTime") or resource.get("effectivePeriod", {}).get("start") or "")
         when = instant_us(date)
-        if resource.get("status") != "active" or resource.get("intent") in NOT_AN_ORDER or (when is not None and when > at_us):
+        ordered = resource.get("intent") not in NOT_AN_ORDER and resource.get("doNotPerform") is not True
+        if resource.get("status") != "active" or not ordered or (when is not None and when > at_us):
             continue
         concept = _medication(resource)
         text = str(concept.get("text", "")) if isinstance(concept, Mapping) else ""

@@ -188,3 +188,8 @@ def test_the_text_names_a_product_whose_code_comes_without_its_name() -> None:
 def test_a_stroke_that_only_a_visit_s_diagnosis_tells_of_counts() -> None:
     visit = {**DIABETES, "clinicalStatus": {}, "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "I63.9"}]}}
     assert read(visit).flag("cardiovascular-disease")
+
+
+def test_a_medicine_that_is_not_to_be_given_is_not_taken() -> None:
+    assert read(LISINOPRIL).flag("antihypertensive")
+    assert not read({**LISINOPRIL, "doNotPerform": True}).flag("antihypertensive")
