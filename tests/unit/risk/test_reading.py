@@ -46,6 +46,10 @@ def test_a_whole_chart_becomes_values_with_date_and_source() -> None:
     [
         ("14647-2", "mmol/L", 5.69, "total-cholesterol", 220.03),
         ("2093-3", "mmol/L", 5.69, "total-cholesterol", 220.03),
+        ("35200-5", "mmol/L", 5.69, "total-cholesterol", 220.03),
+        ("77140-2", "umol/L", 79.56, "egfr", 73.19),
+        ("59826-8", "umol/L", 79.56, "egfr", 73.19),
+        ("35203-9", "mg/dL", 0.9, "egfr", 73.19),
         ("14646-4", "mmol/L", 1.16, "hdl-cholesterol", 44.86),
         ("14682-9", "umol/L", 79.56, "egfr", 73.19),
         ("98979-8", "mL/min/{1.73_m2}", 71, "egfr", 71),
