@@ -31,6 +31,7 @@ MEASURED: Final[Mapping[str, str]] = {
     "77140-2": CREATININE,
     "98979-8": f.EGFR,
     "8480-6": f.SYSTOLIC,
+    "8459-0": f.SYSTOLIC,
     "39156-5": f.BMI,
 }
 """LOINC of single values and of components. Of reported eGFR only CKD-EPI 2021: older equations mean something else."""
@@ -46,8 +47,8 @@ UNITS: Final[Mapping[str, Mapping[str, float]]] = {
 """UCUM units that are understood, and what one of them is in the unit of the feature."""
 
 SMOKING_STATUS: Final = "72166-2"
-SYSTOLIC: Final = ("8480-6",)
-"""Blood pressure comes often: alone, or as a component of a panel."""
+SYSTOLIC: Final = ("8480-6", "8459-0")
+"""Blood pressure comes often: alone, or as a component of a panel; lying or standing it is not what the equations mean."""
 SELDOM: Final = (*(code for code in MEASURED if code not in SYSTOLIC), SMOKING_STATUS)
 
 SMOKING: Final[Mapping[tuple[str, str], bool]] = {

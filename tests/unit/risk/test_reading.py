@@ -53,6 +53,7 @@ def test_a_whole_chart_becomes_values_with_date_and_source() -> None:
         ("14646-4", "mmol/L", 1.16, "hdl-cholesterol", 44.86),
         ("14682-9", "umol/L", 79.56, "egfr", 73.19),
         ("98979-8", "mL/min/{1.73_m2}", 71, "egfr", 71),
+        ("8459-0", "mm[Hg]", 157, "systolic-blood-pressure", 157),
         ("8480-6", "kPa", 21.0, "systolic-blood-pressure", 157.51),
         ("39156-5", "kg/m2", 31.5, "body-mass-index", 31.5),
     ],
