@@ -40,7 +40,7 @@ def category(code):
 
 
 IN = {"encounter": {"reference": "Encounter/stay"}}
-HOME = {"encounter": {"reference": "Encounter/home"}}
+HOME = {"encounter": {"reference": "Encounter/visit"}}
 
 RESOURCES = [
     {"resourceType": "Organization", "id": "anna", "name": "St. Anna", "identifier": [{"system": "http://hl7.org/fhir/sid/us-npi", "value": "1999999984"}]},
@@ -57,7 +57,7 @@ RESOURCES = [
         period={"start": "2026-11-20T23:30:00-05:00", "end": "2026-11-25T10:00:00-05:00"},
         hospitalization={"admitSource": concept(f"{HL7}/admit-source", "emd"), "dischargeDisposition": concept(f"{HL7}/discharge-disposition", "home")},
     ),
-    event("Encounter", "home", status="in-progress", **{"class": {"system": ACT, "code": "HH"}}, period={"start": "2026-11-28T09:00:00-05:00"}),
+    event("Encounter", "visit", status="in-progress", **{"class": {"system": ACT, "code": "HH"}}, period={"start": "2026-11-28T09:00:00-05:00"}),
     event("Condition", "c1", code={"coding": [{"system": ICD, "code": "I10"}, {"system": SNOMED, "code": "59621000"}]}, category=[concept(f"{HL7}/condition-category", "problem-list-item")],
           clinicalStatus=concept(f"{HL7}/condition-clinical", "active"), onsetDateTime="2019-03-01", recordedDate="2026-11-21T08:00:00-05:00"),
     event("Condition", "c2", code=concept(ICD, "E11.22"), category=[concept(f"{HL7}/condition-category", "encounter-diagnosis")], recordedDate="2026-11-21T08:00:00-05:00", **IN),
