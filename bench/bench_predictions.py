@@ -102,7 +102,7 @@ def _through_the_store(patients: int, trained: Trained) -> None:
         write_model(trained, data / "models")
         registry = Registry(data / "models", demo=True)
         registry.models()
-        consumer = PredictionConsumer(database, repository, engine_subject(access.policies, "risk"), registry, limits=Limits(), min_interval_s=0)
+        consumer = PredictionConsumer(database, repository, engine_subject(access.policies, "risk"), registry, limits=Limits(), min_interval_s=0, base="http://127.0.0.1:8080/fhir")
         worker = Worker(database, bus, [consumer], [], WorkerSettings())
         began = time.perf_counter()
         worker.start()

@@ -70,7 +70,7 @@ def _risk(shape: Shape, request: HookRequest) -> tuple[list[Assessment], bool]:
         resource, where = shape.take(entry, "resource", dict, path) or {}, f"{path}.resource"
         if resource.get("resourceType") == "OperationOutcome":
             whole = whole and not _failed(resource)
-        elif resource.get("resourceType") == "RiskAssessment" and _of_patient(shape, request, resource, where):
+        elif resource.get("resourceType") == "RiskAssessment" and _of_patient(shape, _servers(request, entry, resource), request.patient, resource, where):
             found.append((where, resource))
     following = any(link.get("relation") == "next" for _, link in shape.objects(bundle, "link", at))
     return found, whole and not following
@@ -81,11 +81,20 @@ def _failed(outcome: Mapping[str, Any]) -> bool:
     return isinstance(issues, list) and any(isinstance(issue, dict) and issue.get("severity") in ("error", "fatal") for issue in issues)
 
 
-def _of_patient(shape: Shape, request: HookRequest, resource: Mapping[str, Any], path: str) -> bool:
+def _servers(request: HookRequest, entry: Mapping[str, Any], resource: Mapping[str, Any]) -> list[str]:
+    """Where context.patientId belongs: fhirServer; where none is named, the server that the entry's fullUrl is of."""
+    if request.fhir_server:
+        return [request.fhir_server]
+    own = f"/RiskAssessment/{resource.get('id', '')}"
+    address = entry.get("fullUrl")
+    return [address.removesuffix(own)] if isinstance(address, str) and address.startswith("http") and address.endswith(own) else []
+
+
+def _of_patient(shape: Shape, servers: list[str], patient: str, resource: Mapping[str, Any], path: str) -> bool:
     subject = shape.take(resource, "subject", dict, path, required=True) or {}
     reference = shape.take(subject, "reference", str, f"{path}.subject", required=True) or ""
-    local = reference.removeprefix(f"{request.fhir_server}/") if request.fhir_server else reference
-    if reference and local.partition("/_history/")[0] != f"Patient/{request.patient}":
+    local = next((reference.removeprefix(f"{server}/") for server in servers if reference.startswith(f"{server}/")), reference)
+    if reference and local.partition("/_history/")[0] != f"Patient/{patient}":
         shape.fault(f"{path}.subject.reference", "This is another patient than context.patientId.")
         return False
     return bool(reference)

@@ -22,6 +22,7 @@ EXTENSION: Final = "example.chartloop.risk"
 MOST_FACTORS: Final = 5
 LEAST_FACTORS: Final = 3
 MOST_MISSING: Final = 12
+_REASON: Final = "; "
 PARAGRAPH: Final = 400
 _SMALL_POINTS: Final = 0.05
 _HEAD: Final = ("Factor", "Value", "Recorded", "In the model", "Size")
@@ -156,10 +157,15 @@ def _origin(prediction: Prediction, verb: str) -> list[str]:
 
 
 def _incomplete(prediction: Prediction) -> tuple[str, str]:
+    """What is not recorded, and before it what is recorded and keeps the model from answering: it says so in a sentence with a semicolon."""
     outcome, missing = _outcome(prediction), prediction.missing
-    summary = f"{outcome}: not calculated, {f'not recorded: {_listed(missing, plain)}' if missing else 'inputs are missing'}"
-    wanted = f"Not recorded: {_listed(missing, escape)}." if missing else "Inputs are missing; the record does not say which."
-    return summary, "\n\n".join([f"**{escape(outcome)}: not calculated.** {wanted}", *_origin(prediction, "Looked at")])
+    reasons = [reason for reason in missing if _REASON in reason]
+    names = [name for name in missing if _REASON not in name]
+    short = [*map(plain, reasons), *([f"not recorded: {_listed(names, plain)}"] if names else [])]
+    wanted = [*(f"{escape(reason, PARAGRAPH)}." for reason in reasons[:MOST_MISSING]), *([f"Not recorded: {_listed(names, escape)}."] if names else [])]
+    summary = f"{outcome}: not calculated, {', '.join(short) or 'inputs are missing'}"
+    because = " ".join(wanted) or "Inputs are missing; the record does not say which."
+    return summary, "\n\n".join([f"**{escape(outcome)}: not calculated.** {because}", *_origin(prediction, "Looked at")])
 
 
 def _out_of_date(prediction: Prediction) -> tuple[str, str]:

@@ -98,7 +98,7 @@ class BundleWriter:
     def _look(self) -> dict[str, Found]:
         wanted: dict[str, list[Key]] = {}
         for change in self._changes.values():
-            if change.policy != ENSURE:
+            if change.policy != ENSURE or change.key.type == "Patient":  # of a merged Patient the survivor is meant
                 wanted.setdefault(change.key.type, []).append(change.key)
             if change.part_of is not None:
                 wanted[change.part_of.type].append(change.part_of)
@@ -106,7 +106,8 @@ class BundleWriter:
 
     def _plan(self, change: Change) -> None:
         if change.policy == ENSURE:
-            known = self._known.get(change.key.reference)
+            stored = self._found.get(change.key.reference)
+            known = stored.reference if stored is not None else self._known.get(change.key.reference)
             if known is None:
                 self._create(change)
             else:

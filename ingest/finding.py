@@ -33,11 +33,22 @@ class RepositoryFinder:
         query = f"identifier={','.join(key.token for key in keys)}&_count={min(2 * len(keys), 1000)}"
         found: dict[str, Found] = {}
         for stored in self._repository.all(self._scope, type_, query):
+            holder = _found(self._survivor(stored) if type_ == "Patient" else stored)
             for name in _identifiers(stored) & names.keys():
-                if names[name] in found:
+                if found.setdefault(names[name], holder).reference != holder.reference:
                     raise _several(type_)
-                found[names[name]] = _found(stored)
         return found
+
+    def _survivor(self, stored: Stored) -> Stored:
+        """The Patient that a record was merged into, along a chain; itself where it was not, or where nobody is at its end."""
+        seen: set[str] = set()
+        while (next_ := _replaced_by(stored)) and next_ not in seen:
+            seen.add(next_)
+            others = list(self._repository.all(self._scope, "Patient", f"_id={next_}"))
+            if not others:
+                break
+            stored = others[0]
+        return stored
 
     def by_query(self, type_: str, query: str) -> Found | None:
         """The one match of a search, or none."""
@@ -49,6 +60,13 @@ class RepositoryFinder:
 
 def _found(stored: Stored) -> Found:
     return Found(f"{stored.type}/{stored.id}", stored.version, stored.body, partial=stored.redacted)
+
+
+def _replaced_by(stored: Stored) -> str:
+    """Id of the Patient that stands in for this one; empty where none does."""
+    links = (link for link in stored.json().get("link", []) if link.get("type") == "replaced-by")
+    reference = next((str(link.get("other", {}).get("reference", "")) for link in links), "").partition("/_history/")[0]
+    return reference.rpartition("/")[2] if reference.rpartition("/")[0].endswith("Patient") else ""
 
 
 def _identifiers(stored: Stored) -> set[tuple[str, str]]:

@@ -10,6 +10,9 @@ from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 
 _DTM = re.compile(r"(\d{4})(\d{2})?(\d{2})?(\d{2})?(\d{2})?(\d{2})?(?:\.(\d{1,4})\d*)?([+-]\d{4})?")
+#: What senders write instead: ISO 8601 with its punctuation, a Z, an offset in hours, or one with a colon.
+_ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2}(?:\.\d+)?))?(Z|[+-]\d{2}(?::?\d{2})?)?)?")
+_OFFSET = re.compile(r"(\d{10,14}(?:\.\d+)?)(Z|[+-]\d{2}(?::\d{2})?)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -56,7 +59,7 @@ def zone_of(value: str) -> str:
 
 
 def _match(value: str) -> re.Match[str] | None:
-    match = _DTM.fullmatch(value.strip())
+    match = _DTM.fullmatch(value.strip()) or _DTM.fullmatch(_respelled(value.strip()))
     if match is None:
         return None
     year, month, day, hour, minute, second = (int(part or default) for part, default in zip(match.groups()[:6], "111000", strict=True))
@@ -65,6 +68,19 @@ def _match(value: str) -> re.Match[str] | None:
     except ValueError:
         return None
     return match
+
+
+def _respelled(value: str) -> str:
+    """A time stamp in ISO 8601 or with another offset as HL7 writes it; everything else as it is."""
+    iso, other = _ISO.fullmatch(value), _OFFSET.fullmatch(value)
+    if iso is not None:
+        digits, offset = "".join(part or "" for part in iso.groups()[:6]), iso.group(7) or ""
+    elif other is not None:
+        digits, offset = other.groups()
+    else:
+        return value
+    zone = "+0000" if offset == "Z" else offset.replace(":", "").ljust(5, "0")
+    return digits + (zone if offset else "")
 
 
 def _zone(offset: str | None) -> timezone:

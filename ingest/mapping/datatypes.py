@@ -94,22 +94,22 @@ def cx_to_identifier(identifier: Repetition, kind: str, type_code: str = "") -> 
 
 
 def cwe_to_codeable_concept(code: Repetition, system: str = "") -> dict[str, Any]:
-    """Coded element with its alternate; `system` is used where the message names none."""
+    """Coded element with its alternates and their versions; `system` is used where the message names none."""
     codings = [
-        coding(code.value(start), code.value(start + 1), coding_system(clean(code.value(start + 2))) or (system if start == 1 else ""))
-        for start in (1, 4)
+        coding(code.value(start), code.value(start + 1), coding_system(clean(code.value(start + 2))) or (system if start == 1 else ""), code.value(version))
+        for start, version in ((1, 7), (4, 8), (10, 13))
         if clean(code.value(start))
     ]
     text = clean(code.value(9)) or (clean(code.value(2)) if not codings else "")
     return compact({"coding": codings, "text": text})
 
 
-def coding(code: str, display: str, system: str) -> dict[str, Any]:
+def coding(code: str, display: str, system: str, version: str = "") -> dict[str, Any]:
     """FHIR Coding; an ICD-10-CM code gets its dot."""
     code = clean(code)
     if system == ICD_10_CM and _UNDOTTED_ICD_10.fullmatch(code):
         code = f"{code[:3]}.{code[3:]}"
-    return compact({"system": system, "code": code, "display": clean(display)})
+    return compact({"system": system, "version": clean(version), "code": code, "display": clean(display)})
 
 
 def number(segment: Segment, field: int, problems: list[Problem], component: int = 1) -> Decimal | None:

@@ -24,6 +24,7 @@ from ingest.mapping.tables import INTERPRETATION, INTERPRETATION_V2_ONLY
 
 _SUB_ID = "http://hl7.org/fhir/StructureDefinition/observation-v2-subid"
 _ANALYSIS = "http://hl7.org/fhir/StructureDefinition/observation-analysis-date-time"
+_NATURE = "http://hl7.org/fhir/StructureDefinition/observation-nature-of-abnormal-test"
 _INTERPRETATION = f"{THO}/v3-ObservationInterpretation"
 _WITHOUT_CONTENT = frozenset({"U", "D", "W"})
 _WITHDRAWN = frozenset({"D", "W"})
@@ -167,6 +168,8 @@ def _absent(context: MappingContext, segment: Segment, sent: str) -> dict[str, A
 def _extensions(context: MappingContext, segment: Segment) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     sub_id, analysed = clean(segment.first(4).text()), context.datetime(segment, 19)
+    natures = [{"coding": [{"system": f"{THO}/v2-0080", "code": code}]} for code in (clean(each.value(1)) for each in segment.repetitions(10)) if code]
+    found += [{"url": _NATURE, "valueCodeableConcept": nature} for nature in natures]
     if sub_id:
         found.append({"url": _SUB_ID, "extension": [{"url": "original-sub-identifier", "valueString": sub_id}]})
     if analysed:

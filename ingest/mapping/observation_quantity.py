@@ -19,6 +19,8 @@ _PLAIN = re.compile(_NUMBER)
 _COMPARED = re.compile(rf"(<=|>=|=<|=>|≤|≥|<|>|=)\s*({_NUMBER})")
 _SPAN = re.compile(rf"({_NUMBER})\s*(?:-|\u2013|to|\.\.\.?)\s*({_NUMBER})(?:\s+|(?=[A-Za-z%\[{{/])|$)(.*)", re.IGNORECASE)
 _BOUND = re.compile(rf"(<=|>=|=<|=>|≤|≥|<|>)\s*({_NUMBER})\s*(.*)")
+_FOLLOWED = re.compile(rf"((?:<=|>=|=<|=>|≤|≥|<|>|=)?\s*{_NUMBER})\s*([A-Za-z%\[{{/].*)")
+_EXPONENT = re.compile(r"[23]\)?(?:/.*)?")
 _COMPARATORS = {"<": "<", "<=": "<=", "=<": "<=", "≤": "<=", ">": ">", ">=": ">=", "=>": ">=", "≥": ">="}
 _MOST_DIGITS = 28
 _TEN = frozenset({"10", "x10", "X10"})
@@ -56,9 +58,13 @@ def quantity(value: Decimal, unit: dict[str, Any], comparator: str = "") -> dict
 
 
 def numeric_value(text: str, unit: dict[str, Any]) -> dict[str, Any]:
-    """A number, alone or behind a comparator, as valueQuantity; empty if the text is neither."""
+    """A number, alone or behind a comparator, as valueQuantity; its own unit may follow it once more; empty if the text is neither."""
+    text = text.strip()
+    followed = _FOLLOWED.fullmatch(text)
+    if followed is not None and unit.get("code") and ucum_code(followed.group(2)) == unit["code"]:
+        text = followed.group(1)
     value, comparator = decimal_of(text), ""
-    compared = _COMPARED.fullmatch(text.strip())
+    compared = _COMPARED.fullmatch(text)
     if value is None and compared:
         comparator, value = compared.group(1), decimal_of(compared.group(2))
     return {} if value is None else {"valueQuantity": quantity(value, unit, comparator)}
@@ -118,8 +124,9 @@ def _maybe(value: Decimal | None, unit: dict[str, Any]) -> dict[str, Any]:
 
 
 def _written(field: Repetition) -> str:
-    """OBX-6.1; `10^3/uL` with its circumflex unescaped stands in two components."""
+    """OBX-6.1; `10^3/uL` and `kg/m^2` with their circumflex unescaped stand in two components."""
     first, second = clean(field.value(1)), clean(field.value(2))
-    if first in _TEN and second[:1].isdigit() and not field.value(3):
+    power = first in _TEN and second[:1].isdigit()
+    if (power or (first.endswith("m") and _EXPONENT.fullmatch(second))) and not field.value(3):
         return f"{first}^{second}"
     return first

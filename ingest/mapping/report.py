@@ -23,6 +23,7 @@ from ingest.mapping.result_state import FINAL, Statement
 from ingest.mapping.systems import THO, identifier_system
 
 _NOTE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-DiagnosticReport.note"
+_FUNCTION = "http://hl7.org/fhir/StructureDefinition/event-performerFunction"
 _KINDS = {"PLAC": "placer-order", "FILL": "filler-order"}
 
 
@@ -45,7 +46,8 @@ def obr_to_diagnostic_report(
         **subject,
         **effective(context, None, order),
         "issued": context.instant(segment, 22),
-        "resultsInterpreter": _interpreter(context, segment),
+        "performer": _performers(context, segment),
+        "resultsInterpreter": _people(context, segment, 32),
         "result": [reference(result) for result in results],
         "presentedForm": _presented(context, [result for result in order.results if not as_codeable_concept(result.obx.first(3))]),
         "extension": [{"url": _NOTE, "valueAnnotation": note} for note in notes(context, order.notes)],
@@ -97,10 +99,19 @@ def _code(context: MappingContext, segment: Segment) -> dict[str, Any]:
     return {"coding": [{"system": f"{THO}/data-absent-reason", "code": "unknown"}]}
 
 
-def _interpreter(context: MappingContext, segment: Segment) -> list[dict[str, Any]]:
-    """OBR-32 (NDL): the person is in the subcomponents of its first component, or is the whole field."""
+def _performers(context: MappingContext, segment: Segment) -> list[dict[str, Any]]:
+    """OBR-34, the technician, and OBR-35, who wrote it down."""
     found = []
-    for field in segment.repetitions(32):
+    for number, code in ((34, "SPRF"), (35, "TRANS")):
+        function = {"url": _FUNCTION, "valueCodeableConcept": {"coding": [{"system": f"{THO}/v3-ParticipationType", "code": code}]}}
+        found += [{"extension": [function], **person} for person in _people(context, segment, number)]
+    return found
+
+
+def _people(context: MappingContext, segment: Segment, number: int) -> list[dict[str, Any]]:
+    """NDL: the person is in the subcomponents of its first component, or is the whole field."""
+    found = []
+    for field in segment.repetitions(number):
         subcomponent, component = context.message.separators.subcomponent, context.message.separators.component
         name = field.part(1)
         person = Repetition(name.replace(subcomponent, component), context.message.separators) if subcomponent in name else field

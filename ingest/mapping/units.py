@@ -25,6 +25,7 @@ _UCUM = re.compile(rf"/?{_GROUP}(?:[./]{_GROUP})*")
 _POWER = re.compile(r"[xX\u00d7]?10(?:\*|\^|\*\*|[eE]\+?|\()(\d{1,2})\)?(/.*)?")
 _LITRE = re.compile(r"(?:(?<=[./(])|^)([dcmunpfhk]?)l(?![A-Za-z])")
 _LIKENESS = str.maketrans({"µ": "u", "μ": "u", "²": "2", "³": "3", "·": ".", "\N{DEGREE SIGN}": "deg"})
+_AREA = re.compile(r"\(([a-z]?m)\^?([23])\)|(?<![A-Za-z])([a-z]?m)\^([23])")
 
 # What sites write where UCUM has another spelling, in lower case, for one factor between the slashes.
 _SPELLINGS = {
@@ -56,7 +57,7 @@ _TWO_MEANINGS = frozenset({"G/L", "T/L", "M", "K", "units", "unit"})
 @lru_cache(maxsize=4096)
 def ucum_code(text: str) -> str | None:
     """UCUM code of a unit: the text itself if it is one, its translation if the spelling is a known one, else none."""
-    plain = "".join(text.translate(_LIKENESS).split())
+    plain = _AREA.sub(lambda found: "".join(part or "" for part in found.groups()), "".join(text.translate(_LIKENESS).split()))
     if not plain or plain in _TWO_MEANINGS:
         return None
     if plain in _MOLAR:

@@ -104,7 +104,6 @@ class _Export:
         elif name == "MetadataEntry":
             self._records.told(attributes)
         else:
-            self._found.extend(self._records.flush())
             self._other(name)
 
     def _other(self, name: str) -> None:
@@ -119,6 +118,8 @@ class _Export:
 
     def _end(self, name: str) -> None:
         self._depth -= 1
+        if name == "Record":  # what is told after it is told of the Correlation around it
+            self._found.extend(self._records.flush())
 
     def _entity(self, *declared: object) -> None:
         raise _Refused(Problem(f"line {self._parser.CurrentLineNumber}", _NO_ENTITIES, "security"))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 METRIC: Final = "glucose-interstitial"
 _RANGE: Final = {"low": BELOW, "high": ABOVE}
-_UNITS: Final = frozenset({"mg/dL", "mmol/L"})
+_UNITS: Final = {"mg/dl": "mg/dL", "mmol/l": "mmol/L"}
 
 
 class _Page(msgspec.Struct):
@@ -36,7 +36,7 @@ class _Record(msgspec.Struct):
     systemTime: str  # noqa: N815 Dexcom's word
     displayTime: str  # noqa: N815 Dexcom's word
     value: msgspec.Raw = msgspec.Raw(b"null")
-    unit: str = "mg/dL"
+    unit: str | None = "mg/dL"
     recordId: str = ""  # noqa: N815 Dexcom's word
     status: str | None = None
     trend: str | None = None
@@ -69,13 +69,11 @@ def _reading(record: _Record, path: str, context: Context) -> Item:
     when = _when(record, path, context)
     if isinstance(when, Problem):
         return when
-    if record.unit not in _UNITS:
-        return Problem(f"{path}.unit", "The unit is neither mg/dL nor mmol/L.")
-    measured = _measured(record)
+    measured = _measured(record, _UNITS.get((record.unit or "").lower()))
     if measured is None:
         return Problem(f"{path}.value", NO_NUMBER)
-    if isinstance(measured, Unknown):
-        return measured
+    if isinstance(measured, Unknown | Problem):
+        return measured if isinstance(measured, Unknown) else measured._replace(path=f"{path}.{measured.path}")
     value, flags = measured
     return Reading(
         METRIC,
@@ -91,8 +89,8 @@ def _reading(record: _Record, path: str, context: Context) -> Item:
     )
 
 
-def _measured(record: _Record) -> tuple[Decimal, int] | Unknown | None:
-    """Value in mg/dL, and whether the sensor's range ends there; `LOW`, `HIGH` and the status say the same."""
+def _measured(record: _Record, unit: str | None) -> tuple[Decimal, int] | Unknown | Problem | None:
+    """Value in mg/dL, and whether the sensor's range ends there; `LOW`, `HIGH` and the status say the same and need no unit, as no value needs none."""
     text = bytes(record.value).decode().strip('"').strip().lower()
     status = (record.status or "").lower()
     outside = _RANGE.get(text) or _RANGE.get(status)
@@ -101,7 +99,9 @@ def _measured(record: _Record) -> tuple[Decimal, int] | Unknown | None:
         return (limits[0] if outside == BELOW else limits[1]), outside
     if text == "null":
         return Unknown("egv without a value")
-    value, convert = number(text) if not bytes(record.value).startswith(b'"') else None, scale(METRIC, record.unit)
+    if unit is None:
+        return Problem("unit", "The unit is neither mg/dL nor mmol/L.")
+    value, convert = number(text) if not bytes(record.value).startswith(b'"') else None, scale(METRIC, unit)
     return (convert(value), 0) if value is not None and convert is not None else None
 
 

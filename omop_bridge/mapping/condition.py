@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from omop_bridge.concepts import NO_CONCEPT, TYPE_EHR, TYPE_EHR_ENCOUNTER, TYPE_EHR_PROBLEM_LIST
 from omop_bridge.mapping.happening import Happening
-from omop_bridge.mapping.moments import element, to_moment, why_not
+from omop_bridge.mapping.moments import element, ended, to_moment, why_not
 from omop_bridge.mapping.route_by_domain import happening_to_rows
 from omop_bridge.mapping.rows import Context, Element, Mapped, excluded
 from omop_bridge.mapping.screening import NO_CODE, any_codes, codes
@@ -38,7 +38,7 @@ def condition_to_rows(condition: Element, context: Context) -> Mapped:
         start,
         _type(condition),
         "condition_occurrence",
-        end=to_moment(abated_end or abated),
+        end=ended(start, to_moment(abated_end or abated)),
         visit=context.visit,
         more={"condition_occurrence": _status(condition)},
     )

@@ -21,7 +21,7 @@ from omop_bridge.concepts import (
 )
 from omop_bridge.mapping.coding import Coded
 from omop_bridge.mapping.happening import Happening
-from omop_bridge.mapping.moments import Moment, days_after, element, to_moment, why_not
+from omop_bridge.mapping.moments import Moment, days_after, element, ended, to_moment, why_not
 from omop_bridge.mapping.references import reported_by_patient
 from omop_bridge.mapping.route_by_domain import happening_to_rows
 from omop_bridge.mapping.rows import Context, Element, Mapped, excluded
@@ -76,10 +76,10 @@ def statement_to_rows(statement: Element, context: Context) -> Mapped:
     """Write what a patient takes, as somebody says."""
     if reason := unrealised(statement, _ACTIVE):
         return excluded(reason)
-    when, ended = element(statement, "effective")
+    when, until = element(statement, "effective")
     source = TYPE_PATIENT_REPORT if reported_by_patient([statement.get("informationSource")]) else TYPE_EHR
     more = _route((statement.get("dosage") or [{}])[0], context)
-    return _exposure(statement, context, (when or statement.get("dateAsserted"), ended), source, more)
+    return _exposure(statement, context, (when or statement.get("dateAsserted"), until), source, more)
 
 
 def immunization_to_rows(immunization: Element, context: Context) -> Mapped:
@@ -112,9 +112,10 @@ def _medication(resource: Element, context: Context) -> Element | None:
 def _coded_exposure(coded: Coded | None, key: str, context: Context, when: tuple[object, object], source: int, more: dict[str, Any]) -> Mapped:
     if coded is None:
         return excluded(NO_CODE)
-    start, end = to_moment(when[0]), to_moment(when[1])
+    start = to_moment(when[0])
     if start is None:
         return excluded(why_not(when[0]))
+    end = ended(start, to_moment(when[1]))
     columns = {name: value for name, value in more.items() if value is not None}
     days = columns.get("days_supply")
     if end:

@@ -44,6 +44,17 @@ def element(resource: Mapping[str, Any], name: str) -> tuple[object, object]:
     return start, period.get("end")
 
 
+def ended(start: Moment, end: Moment | None) -> Moment | None:
+    """The end of what began at `start`: none where it lies before it; the day of an end in another time zone is never earlier than that of the start."""
+    if end is None:
+        return None
+    if start.datetime and end.datetime:
+        if end.datetime < start.datetime:
+            return None
+        return end if end.date >= start.date else Moment(start.date, end.datetime)
+    return end if end.date >= start.date else None
+
+
 def days_after(day: str, days: int) -> str:
     """The day so many days later."""
     return (civil_date.fromisoformat(day) + timedelta(days=days)).isoformat()

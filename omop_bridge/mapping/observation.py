@@ -27,6 +27,9 @@ TELEMETRY: Final = f"{BASE}/telemetry"
 TYPE_SELF_TESTED: Final = 705183
 """Patient self-tested: what a device of the patient's own measured."""
 
+MEMBERS: Final = "members"
+"""A panel whose members are Observations of their own: they have the rows."""
+
 _FINAL = frozenset({"final", "amended", "corrected"})
 _MEASURED = frozenset({"vital-signs", "laboratory", "activity"})
 
@@ -64,8 +67,8 @@ def _results(observation: Element, start: Moment, context: Context) -> Iterator[
         if isinstance(value, str):
             yield Excluded(key, value)
         elif value is None and (key or observation.get("component") or observation.get("hasMember")):
-            if key:
-                yield Excluded(key, "value-absent")
+            if key or not observation.get("component"):
+                yield Excluded(key, "value-absent" if key else MEMBERS)
         elif coded is None:
             yield Excluded(key, NO_CODE)
         else:

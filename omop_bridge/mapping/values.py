@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from math import isfinite
 from typing import Any, NamedTuple
 
 from omop_bridge.concepts import OPERATORS
@@ -51,7 +52,7 @@ def element_to_value(element: Mapping[str, Any], coder: Coder, *, words: bool, t
     found = _sampled(element[name], coder, total=total) if name == "valueSampledData" else _READERS[name](element[name], coder)
     if found is None:
         return ABSENT
-    if name == "valueString" and not words:
+    if not words and (name == "valueString" or (name == "valueCodeableConcept" and found.string)):
         return WORDS
     if found.number is None:
         return found
@@ -69,7 +70,7 @@ def _range(element: Mapping[str, Any]) -> tuple[float | None, float | None]:
 
 def _number(quantity: Mapping[str, Any] | None) -> float | None:
     value = (quantity or {}).get("value")
-    return None if value is None else float(value)
+    return None if value is None else _finite(value)
 
 
 def quantity_to_unit(quantity: Mapping[str, Any], coder: Coder) -> tuple[int | None, str | None]:
@@ -87,12 +88,20 @@ def _quantity(value: Mapping[str, Any], coder: Coder) -> Value | None:
         return None
     comparator = str(value.get("comparator", ""))
     unit, unit_source = quantity_to_unit(value, coder)
-    return Value(float(number), OPERATORS.get(comparator), source=f"{comparator}{number}", unit=unit, unit_source=unit_source)
+    return Value(_finite(number), OPERATORS.get(comparator), source=f"{comparator}{number}", unit=unit, unit_source=unit_source)
+
+
+def _finite(number: Decimal | int) -> float | None:
+    """A number as a float; none where it is larger than a float can be."""
+    found = float(number)
+    return found if isfinite(found) else None
 
 
 def _concept(value: Mapping[str, Any], coder: Coder) -> Value | None:
-    coded = coder.coded(value)
-    return Value(concept_id=coded.concept_id, source=coded.source_value) if coded else None
+    coded, text = coder.coded(value), value.get("text")
+    if coded:
+        return Value(concept_id=coded.concept_id, source=coded.source_value)
+    return _text(text, coder) if text else None
 
 
 def _boolean(value: object, _coder: Coder) -> Value:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from omop_bridge.concepts import NO_CONCEPT, TYPE_ALGORITHM, TYPE_EHR_ENCOUNTER
-from omop_bridge.mapping.moments import Moment, to_moment, why_not
+from omop_bridge.mapping.moments import Moment, ended, to_moment, why_not
 from omop_bridge.mapping.rows import Context, Element, Mapped, Row, excluded
 from omop_bridge.mapping.screening import unrealised
 
@@ -26,7 +26,7 @@ def encounter_to_rows(encounter: Element, context: Context) -> Mapped:
     start = to_moment(period.get("start"))
     if start is None:
         return excluded(why_not(period.get("start")))
-    said = to_moment(period.get("end"))
+    said = ended(start, to_moment(period.get("end")))
     end = said or Moment(start.date)
     kind = str((encounter.get("class") or {}).get("code", ""))
     values: dict[str, Any] = {

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from predictions.risk.features import Features
+from predictions.risk.features import SHOWN_UNITS, Features
 from predictions.risk.model import Contribution, Insufficient, Prediction, Quantity, RiskModel
 from predictions.risk.systems import (
     BASELINE,
@@ -31,8 +31,6 @@ from predictions.risk.systems import (
 
 DIGITS = 12
 """Digits that are stored of probabilities and log-odds: more than anybody reads, so that who adds the contributions up finds the sum."""
-SHOWN_UNITS: Mapping[str, str] = {"a": "years", "mm[Hg]": "mmHg", "kg/m2": "kg/m²", "mL/min/{1.73_m2}": "mL/min/1.73 m²"}
-"""What people read in place of a UCUM code."""
 
 
 def assessment_id(model_id: str, patient: str) -> str:

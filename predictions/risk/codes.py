@@ -20,13 +20,18 @@ MG_PER_UMOL_CREATININE: Final = 0.0113122
 MEASURED: Final[Mapping[str, str]] = {
     "2093-3": f.TOTAL,
     "14647-2": f.TOTAL,
+    "35200-5": f.TOTAL,
     "2085-9": f.HDL,
     "14646-4": f.HDL,
     "2160-0": CREATININE,
     "38483-4": CREATININE,
     "14682-9": CREATININE,
+    "35203-9": CREATININE,
+    "59826-8": CREATININE,
+    "77140-2": CREATININE,
     "98979-8": f.EGFR,
     "8480-6": f.SYSTOLIC,
+    "8459-0": f.SYSTOLIC,
     "39156-5": f.BMI,
 }
 """LOINC of single values and of components. Of reported eGFR only CKD-EPI 2021: older equations mean something else."""
@@ -42,9 +47,9 @@ UNITS: Final[Mapping[str, Mapping[str, float]]] = {
 """UCUM units that are understood, and what one of them is in the unit of the feature."""
 
 SMOKING_STATUS: Final = "72166-2"
-SYSTOLIC: Final = ("8480-6",)
-"""Blood pressure comes often: alone, or as a component of a panel."""
-SELDOM: Final = ("2093-3", "14647-2", "2085-9", "14646-4", "2160-0", "38483-4", "14682-9", "98979-8", "39156-5", SMOKING_STATUS)
+SYSTOLIC: Final = ("8480-6", "8459-0")
+"""Blood pressure comes often: alone, or as a component of a panel; lying or standing it is not what the equations mean."""
+SELDOM: Final = (*(code for code in MEASURED if code not in SYSTOLIC), SMOKING_STATUS)
 
 SMOKING: Final[Mapping[tuple[str, str], bool]] = {
     **{(SNOMED, code): True for code in ("449868002", "428041000124106", "428071000124103", "428061000124105", "77176002")},

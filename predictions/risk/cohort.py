@@ -13,15 +13,16 @@ from typing import Final
 import numpy as np
 
 from chartloop.kernel.errors import Invalid
+from fhir_server.compartments import patient_of
 from fhir_server.store import Stored
 from predictions.risk import codes
 from predictions.risk.eligibility import RANGES
 from predictions.risk.features import AGE, CARDIOVASCULAR, FEATURES, MALE
-from predictions.risk.reading import RETRACTED, Entry, Limits, began, chart_to_features, codings, instant_us, status_in
+from predictions.risk.reading import DOUBTED, Entry, Limits, began, chart_to_features, codings, instant_us, status_in, with_medication
 from predictions.risk.recalibration import Vector
 
 OUTCOME: Final = "stroke"
-STREAMED: Final = ("Patient", "Observation", "Condition", "MedicationRequest", "MedicationStatement")
+STREAMED: Final = ("Patient", "Observation", "Condition", "Medication", "MedicationRequest", "MedicationStatement")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def _number(cell: str | None, line: int, name: str) -> float:
         raise Invalid(f"Line {line}, column {name}: this is not a number.") from None
 
 
-def stored_to_cohort(resources: Iterable[Stored], *, index_us: int, end_us: int, limits: Limits) -> Cohort:
+def stored_to_cohort(resources: Iterable[Stored], *, index_us: int, end_us: int, limits: Limits, base: str = "") -> Cohort:
     """Make a cohort of the people in a store: features as they were at the index date, the label what came after.
 
     Who had a stroke or another cardiovascular disease before the index date is left out (prevalent, not incident), and who was dead then
@@ -87,18 +88,23 @@ def stored_to_cohort(resources: Iterable[Stored], *, index_us: int, end_us: int,
         index_us: Features are as of this instant.
         end_us: Strokes are counted until here.
         limits: How old a value may be at the index date.
+        base: FHIR base of the store: references under it are its own.
     """
     charts: dict[str, dict[str, list[Entry]]] = defaultdict(lambda: defaultdict(list))
+    concepts: dict[str, object] = {}
     for stored in resources:
         body = stored.json()
-        patient = f"Patient/{stored.id}" if stored.type == "Patient" else str(body.get("subject", {}).get("reference", ""))
+        if stored.type == "Medication":
+            concepts[stored.id] = body.get("code")
+            continue
+        patient = patient_of(stored.type, body, base=base)
         charts[patient][stored.type].append(Entry(body, f"{stored.type}/{stored.id}"))
     rows: list[list[float]] = []
     labels: list[float] = []
     for chart in charts.values():
         if not chart["Patient"]:
             continue
-        medicines = chart["MedicationRequest"] + chart["MedicationStatement"]
+        medicines = [with_medication(entry, concepts) for entry in chart["MedicationRequest"] + chart["MedicationStatement"]]
         features = chart_to_features(chart["Patient"][0], chart["Observation"], chart["Condition"], medicines, at_us=index_us, limits=limits)
         low, high = RANGES[AGE]
         if not features.alive or not features.sex or features.flag(CARDIOVASCULAR) or not low <= features.number(AGE) <= high:
@@ -113,7 +119,7 @@ def had_stroke(conditions: Iterable[Entry], after_us: int, until_us: int) -> boo
     return any(
         (began_us := instant_us(began(resource))) is not None
         and after_us < began_us <= until_us
-        and status_in(resource, "verificationStatus") not in RETRACTED
+        and status_in(resource, "verificationStatus") not in DOUBTED
         and any(codes.STROKE.holds(system, code) for system, code, _ in codings(resource.get("code")))
         for resource, _ in conditions
     )

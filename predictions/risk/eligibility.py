@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from predictions.risk.features import AGE, CARDIOVASCULAR, EGFR, FEATURES, HDL, SMOKING, SYSTOLIC, TOTAL, Features
+from predictions.risk.features import AGE, CARDIOVASCULAR, EGFR, FEATURES, HDL, SHOWN_UNITS, SMOKING, SYSTOLIC, TOTAL, Features
 
 RANGES: Final[Mapping[str, tuple[float, float]]] = {AGE: (30, 79), TOTAL: (130, 320), HDL: (20, 100), SYSTOLIC: (90, 180), EGFR: (15, 140)}
 """Inputs that the PREVENT equations take, both ends included, in the units of FEATURES."""
@@ -43,4 +43,4 @@ def _outside(features: Features, ranges: Mapping[str, tuple[float, float]]) -> I
         value = features.number(name)
         if value < low or value > high:
             definition = FEATURES[name]
-            yield f"{definition.label} between {low:g} and {high:g} {definition.unit}; it is {value:.4g}"
+            yield f"{definition.label} between {low:g} and {high:g} {SHOWN_UNITS.get(definition.unit, definition.unit)}; it is {value:.4g}"

@@ -35,6 +35,8 @@ ANTIHYPERTENSIVE: Final = "antihypertensive"
 STATIN: Final = "statin"
 CARDIOVASCULAR: Final = "cardiovascular-disease"
 
+SHOWN_UNITS: Final[Mapping[str, str]] = {"a": "years", "mm[Hg]": "mmHg", "kg/m2": "kg/m²", "mL/min/{1.73_m2}": "mL/min/1.73 m²"}
+"""What people read in place of a UCUM code."""
 FEATURES: Final[Mapping[str, Definition]] = {
     AGE: Definition("Age", "a", 1),
     MALE: Definition("Male sex", ""),

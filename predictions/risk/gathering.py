@@ -1,5 +1,7 @@
 """Read one patient's chart through the door: one read and five searches, each in the audit log; none of them sees a labelled row.
 
+Where a prescription refers to a Medication, one search more finds what it is.
+
 Values that come often (blood pressure) are searched apart from values that come seldom, so that a week of telemetry does not hide last
 year's cholesterol; a search goes on to its next page only while a value is still unseen, and not past the tenth.
 """
@@ -16,7 +18,7 @@ from fhir_server.store import Stored
 from predictions.risk import codes
 from predictions.risk import features as f
 from predictions.risk.features import Features
-from predictions.risk.reading import DAY_US, VALID, Entry, Limits, chart_to_features, valid_values
+from predictions.risk.reading import DAY_US, VALID, Entry, Limits, chart_to_features, medication_id, valid_values, with_medication
 from predictions.risk.systems import LOINC
 
 PAGE = 100
@@ -46,6 +48,7 @@ class Gathering:
             *self._all(scope, "MedicationRequest", f"patient={patient}&status=active&_count=200"),
             *self._all(scope, "MedicationStatement", f"patient={patient}&status=active&_count=200"),
         ]
+        medicines = self._named(scope, medicines)
         return chart_to_features(_entry(person), [*labs, *vitals], conditions, medicines, at_us=at_us, limits=limits)
 
     def _observations(self, scope: Scope, patient: str, loinc: tuple[str, ...], unseen: set[str], since_us: int) -> Iterator[Entry]:
@@ -61,6 +64,15 @@ class Gathering:
             query = page.next
             if query is None or not unseen:
                 return
+
+    def _named(self, scope: Scope, medicines: list[Entry]) -> list[Entry]:
+        """Put the concepts of Medications that are resources of their own into the prescriptions that refer to them."""
+        ids = sorted({medication_id(entry.resource) for entry in medicines} - {""})
+        concepts: dict[str, object] = {}
+        for first in range(0, len(ids), PAGE):
+            wanted = ",".join(ids[first : first + PAGE])
+            concepts |= {entry.resource["id"]: entry.resource.get("code") for entry in self._all(scope, "Medication", f"_id={wanted}&_count={PAGE}")}
+        return [with_medication(entry, concepts) for entry in medicines]
 
     def _all(self, scope: Scope, type_: str, query: str) -> list[Entry]:
         return [_entry(stored) for stored in self._repository.all(scope, type_, query)]

@@ -22,6 +22,7 @@ from chartloop.kernel.db import Database, Tx
 from chartloop.kernel.errors import Forbidden, Gone, NotFound
 from chartloop.kernel.events import Event
 from chartloop.kernel.worker import Later
+from fhir_server.compartments import patient_of
 from fhir_server.repository import Also, Repository
 from predictions.risk.assessment import assessment_id, input_hash, provenance, risk_assessment, stored_hash, withdrawn
 from predictions.risk.features import Features
@@ -48,8 +49,11 @@ class PredictionConsumer:
     isolation = "patient"
     coalesce = True
 
-    def __init__(self, database: Database, repository: Repository, subject: Subject, registry: Registry, *, limits: Limits, min_interval_s: float) -> None:
-        """Take the door, who acts, the models, how old a value may be, and the least time between two runs for one patient."""
+    def __init__(
+        self, database: Database, repository: Repository, subject: Subject, registry: Registry, *, limits: Limits, min_interval_s: float, base: str
+    ) -> None:
+        """Take the door, who acts, the models, how old a value may be, the least time between two runs for one patient, and this server's FHIR base."""
+        self._base = base
         self._database, self._repository, self._subject, self._registry = database, repository, subject, registry
         self._gathering = Gathering(repository, limits)
         self._interval_us = round(min_interval_s * 1e6)
@@ -127,13 +131,7 @@ class PredictionConsumer:
             return event.subject
         scope = Scope(self._subject, "read", event.trace)
         with suppress(NotFound, Gone, Forbidden):
-            return _subject(self._repository.read(scope, type_, id_).json())
+            return patient_of(type_, self._repository.read(scope, type_, id_).json(), base=self._base)
         with suppress(NotFound, Gone, Forbidden):
-            return _subject(self._repository.vread(scope, type_, id_, event.version - 1).json())
+            return patient_of(type_, self._repository.vread(scope, type_, id_, event.version - 1).json(), base=self._base)
         return patient_of_key(self._database, event.key)
-
-
-def _subject(resource: Mapping[str, Any]) -> str:
-    """Return the patient that a resource is about, "" for anybody else."""
-    named = str(resource.get("subject", {}).get("reference", ""))
-    return named if named.startswith("Patient/") else ""

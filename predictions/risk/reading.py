@@ -21,6 +21,8 @@ from predictions.risk.systems import IMPLAUSIBLE, LOINC, UCUM
 VALID: Final = frozenset({"final", "amended", "corrected"})
 ACTIVE: Final = frozenset({"active", "recurrence", "relapse"})
 RETRACTED: Final = frozenset({"entered-in-error", "refuted"})
+DOUBTED: Final = RETRACTED | {"unconfirmed", "provisional", "differential"}
+"""What nobody has found yet: a diagnosis that is only considered is none."""
 NOT_AN_ORDER: Final = frozenset({"proposal", "plan", "option"})
 DAY_US: Final = 86_400_000_000
 
@@ -178,11 +180,14 @@ def _smoking(answer: object) -> Iterator[tuple[str, float, str]]:
 
 
 def _condition(conditions: Sequence[Entry], sets: Sequence[codes.CodeSet], at_us: int, *, resolved: bool) -> Feature:
-    """Look for a condition that had begun; one whose beginning is not recorded counts as begun."""
+    """Look for a condition that had begun; one whose beginning is not recorded counts as begun, one without a clinical status as active.
+
+    FHIR asks for a clinical status in a problem list alone: the diagnosis of a visit may have none.
+    """
     found: list[tuple[str, str]] = []
     for resource, reference in conditions:
         status = status_in(resource, "clinicalStatus")
-        if status_in(resource, "verificationStatus") in RETRACTED or (status not in ACTIVE and not (resolved and status)):
+        if status_in(resource, "verificationStatus") in DOUBTED or (status and status not in ACTIVE and not resolved):
             continue
         began_us = instant_us(began(resource))
         if (began_us is None or began_us <= at_us) and any(s.holds(system, code) for system, code, _ in codings(resource.get("code")) for s in sets):
@@ -195,11 +200,28 @@ def _medicine(medicines: Sequence[Entry], medicine: codes.Medicine, at_us: int) 
     for resource, reference in medicines:
         date = str(resource.get("authoredOn") or resource.get("effectiveDateTime") or resource.get("effectivePeriod", {}).get("start") or "")
         when = instant_us(date)
-        if resource.get("status") != "active" or resource.get("intent") in NOT_AN_ORDER or (when is not None and when > at_us):
+        ordered = resource.get("intent") not in NOT_AN_ORDER and resource.get("doNotPerform") is not True
+        if resource.get("status") != "active" or not ordered or (when is not None and when > at_us):
             continue
-        if any(medicine.holds(*coding) for coding in codings(_medication(resource))):
+        concept = _medication(resource)
+        text = str(concept.get("text", "")) if isinstance(concept, Mapping) else ""
+        if any(medicine.holds(system, code, display or text) for system, code, display in codings(concept)):
             found.append((date, reference))
     return _flag(found)
+
+
+def medication_id(resource: Mapping[str, Any]) -> str:
+    """Return the id of the Medication that a prescription refers to; "" where it names its concept itself or contains it."""
+    if resource.get("medicationCodeableConcept"):
+        return ""
+    parts = str(resource.get("medicationReference", {}).get("reference", "")).partition("/_history/")[0].split("/")
+    return parts[-1] if parts[-2:-1] == ["Medication"] else ""
+
+
+def with_medication(entry: Entry, concepts: Mapping[str, object]) -> Entry:
+    """Return a prescription with the concept of the Medication that it refers to, by the Medication's id, where that is known."""
+    concept = concepts.get(medication_id(entry.resource))
+    return entry if concept is None else Entry({**entry.resource, "medicationCodeableConcept": concept}, entry.reference)
 
 
 def _medication(resource: Mapping[str, Any]) -> object:

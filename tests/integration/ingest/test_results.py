@@ -218,3 +218,16 @@ def test_a_message_of_more_results_than_a_search_takes_values_is_stored(deliver,
     assert deliver(oru(obr(), *results), oru(obr(), *results[:1099], obx("1099-1^Test^LN", "7", status="C"), control_id="R2", time=at(12))) == {}
     assert len(look("Observation", "status=final&_count=1000")) == 1099
     assert [said(each) for each in look("Observation", "status=corrected")] == [("corrected", 7)]
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["identifier of the old record alone", "identifier of both"])
+def test_results_of_a_merged_patient_reach_the_survivor(deliver, look, repository, shared):
+    assert deliver(A04) == {}
+    (old,) = look("Patient")
+    operator = Scope(Subject(id="setup", role="operator", scopes=("system/*.cruds",)), "update", "setup")
+    survivor = {"resourceType": "Patient", "id": "survivor", "link": [{"type": "replaces", "other": {"reference": f"Patient/{old['id']}"}}]}
+    repository.update(operator, "Patient", "survivor", {**survivor, **({"identifier": old["identifier"]} if shared else {})})
+    replaced = {"active": False, "link": [{"type": "replaced-by", "other": {"reference": "Patient/survivor"}}]}
+    repository.update(operator, "Patient", old["id"], {**{name: value for name, value in old.items() if name not in ("version", "text")}, **replaced})
+    assert deliver(ORU) == {}
+    assert {each["subject"]["reference"] for each in (*look("Observation"), *look("DiagnosticReport"))} == {"Patient/survivor"}

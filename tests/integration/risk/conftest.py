@@ -54,7 +54,7 @@ class Clinic:
         self.runs: list[str] = []
 
     def consumer(self, *, min_interval_s: float = 0.0) -> PredictionConsumer:
-        made = PredictionConsumer(self.database, self.repository, self.engine, self.registry, limits=Limits(), min_interval_s=min_interval_s)
+        made = PredictionConsumer(self.database, self.repository, self.engine, self.registry, limits=Limits(), min_interval_s=min_interval_s, base="http://127.0.0.1:8080/fhir")
         made._gathering = Counting(made._gathering, self.runs)
         return made
 

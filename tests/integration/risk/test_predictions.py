@@ -14,7 +14,7 @@ from predictions.risk.synthetic_cohort import synthetic_cohort
 from predictions.risk.train import train
 from tests.integration.risk.conftest import Clinic, extensions, nested, scope
 from tests.unit.kernel.consumers import eventually
-from tests.unit.risk.charts import CHART, DIABETES, PANEL, PATIENT, SMOKER, measured
+from tests.unit.risk.charts import CHART, DIABETES, LISINOPRIL, PANEL, PATIENT, SMOKER, measured
 
 pytestmark = pytest.mark.usefixtures("fake_clock")
 
@@ -296,3 +296,22 @@ def test_the_stored_prediction_is_found_by_patient_and_method(clinic: Clinic) ->
     method = ",".join(f"https://chartloop.example/fhir/CodeSystem/risk-model|{model}" for model in ("prevent-stroke-10y", "lightgbm-stroke"))
     query = f"patient=Patient/p1&method={method}&_sort=-date&_count=10"
     assert [s.id for s in clinic.repository.search(scope("clinician"), "RiskAssessment", query).entries] == [clinic.assessment()["id"]]
+
+
+@pytest.mark.parametrize("reference", ["Medication/m1", "http://127.0.0.1:8080/fhir/Medication/m1"])
+def test_a_prescription_that_refers_to_a_medication_counts(clinic: Clinic, reference: str) -> None:
+    medication = {"resourceType": "Medication", "id": "m1", "code": LISINOPRIL["medicationCodeableConcept"]}
+    prescription = {name: value for name, value in LISINOPRIL.items() if name != "medicationCodeableConcept"} | {"medicationReference": {"reference": reference}}
+    clinic.transaction([medication, *(prescription if resource is LISINOPRIL else resource for resource in CHART)])
+    clinic.work()
+    treated = next(c for c in map(nested, extensions(clinic.assessment(), "risk-contribution")) if c["feature"] == "antihypertensive")
+    assert (treated["valueString"], treated["basis"]) == ("yes", {"reference": "MedicationRequest/rx"})
+
+
+def test_references_in_full_and_to_versions_lead_to_the_patient(clinic: Clinic) -> None:
+    clinic.transaction([PATIENT])
+    for number, resource in enumerate(CHART[1:]):
+        whole = ("http://127.0.0.1:8080/fhir/Patient/p1", "Patient/p1/_history/1")[number % 2]
+        clinic.put({**resource, "subject": {"reference": whole}})
+    clinic.work()
+    assert clinic.assessment()["status"] == "final"

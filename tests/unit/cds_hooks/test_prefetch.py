@@ -70,3 +70,24 @@ def test_a_subject_may_be_written_in_full_below_the_fhir_server_of_the_call(refe
 @pytest.mark.parametrize(("more", "deceased"), [({}, False), ({"deceasedBoolean": False}, False), ({"deceasedBoolean": True}, True), ({"deceasedDateTime": "2026-01-01"}, True)])
 def test_a_patient_who_died_is_noticed(more, deceased):
     assert prefetched({"patient": {"resourceType": "Patient", "id": "p1", **more}}).deceased is deceased
+
+
+@pytest.mark.parametrize(
+    ("address", "subject", "found"),
+    [
+        (f"{FHIR}/RiskAssessment/r1", f"{FHIR}/Patient/p1", True),
+        (f"{FHIR}/RiskAssessment/r1", f"{FHIR}/Patient/p1/_history/2", True),
+        (f"{FHIR}/RiskAssessment/r1", f"{FHIR}/Patient/p2", False),
+        (f"{FHIR}/RiskAssessment/r1", "https://elsewhere.example/fhir/Patient/p1", False),
+        (f"{FHIR}/RiskAssessment/r2", f"{FHIR}/Patient/p1", False),
+        ("urn:uuid:d1577c69-dfbe-44ad-ba6d-3e05e953b2ea", f"{FHIR}/Patient/p1", False),
+        (7, f"{FHIR}/Patient/p1", False),
+    ],
+)
+def test_without_a_fhir_server_a_reference_in_full_is_of_the_server_that_the_entry_is_of(address, subject, found):
+    searched = {"resourceType": "Bundle", "type": "searchset", "entry": [{"fullUrl": address, "resource": risk(subject={"reference": subject})}]}
+    if found:
+        assert len(prefetched({"risk": searched}).assessments) == 1
+    else:
+        with pytest.raises(Invalid):
+            prefetched({"risk": searched})

@@ -125,6 +125,18 @@ def test_missing_inputs_are_named():
     assert nameless["summary"] == "10-year risk of stroke: not calculated, inputs are missing"
 
 
+def test_what_is_recorded_and_keeps_the_model_from_answering_is_not_called_unrecorded():
+    resource = incomplete()
+    texts = ["Age between 30 and 79 years; it is 28", "The model is for people without known cardiovascular disease; the chart records one", "HDL cholesterol"]
+    resource["extension"] = [{"url": f"{BASE}/StructureDefinition/risk-missing", "valueString": text} for text in texts]
+    [card] = cards(resource)
+    assert card["summary"].startswith("10-year risk of stroke: not calculated, Age between 30 and 79 years; it is 28, The model is for people without")
+    assert card["detail"].startswith(
+        "**10-year risk of stroke: not calculated.** Age between 30 and 79 years; it is 28."
+        " The model is for people without known cardiovascular disease; the chart records one. Not recorded: HDL cholesterol.\n\n"
+    )
+
+
 def test_a_long_list_of_missing_inputs_is_cut():
     resource = incomplete()
     resource["extension"] = resource["extension"][:1] * 40

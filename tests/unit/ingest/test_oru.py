@@ -143,7 +143,7 @@ def test_a_value_becomes_the_fhir_type_of_its_kind(kind, text, expected):
         ("SN", "^100^+", "100 + mg/dL", "OBX^1^5"),
         ("SN", ">^1^-^2", "> 1 - 2 mg/dL", "OBX^1^5"),
         ("TM", "2561", "2561 mg/dL", "OBX^1^5"),
-        ("DT", "2026-11-01", "2026-11-01 mg/dL", "OBX^1^5"),
+        ("DT", "11/01/2026", "11/01/2026 mg/dL", "OBX^1^5"),
         ("ZZ", "a^b", "a b mg/dL", "OBX^1^2"),
     ],
 )
@@ -468,3 +468,44 @@ def test_public_oru_messages_lose_no_result(corpus):
         assert all(f"OBX^{obx.occurrence}^3" in told or not obx.value(5) or obx.value(2) in ("TX", "FT") for obx in message.all("OBX") if obx not in coded)
         assert len(found.get("DiagnosticReport", [])) == len(message.all("OBR"))
     assert seen > 10
+
+
+@pytest.mark.parametrize(
+    ("sent", "unit", "code"),
+    [("kg/m^2", "kg/m^2", "kg/m2"), ("kg/(m^2)", "kg/(m^2)", "kg/m2"), ("mL/min/1.73m^2", "mL/min/1.73m^2", "mL/min/{1.73_m2}"), ("cm^2", "cm^2", "cm2"), ("kg/m^3 things^L", "kg/m", "kg/m")],
+)
+def test_an_exponent_that_nobody_escaped_is_no_second_component(sent, unit, code):
+    found, _ = observation(obx(value="27", unit=sent))
+    assert found["valueQuantity"]["code"] == code
+    assert sent.endswith("^L") or found["valueQuantity"]["unit"] == unit
+
+
+@pytest.mark.parametrize("text", ["5.1 mg/dL", "5.1mg/dl"])
+def test_a_number_with_its_own_unit_is_a_number(text):
+    assert value(text, "NM") == ({"valueQuantity": {"value": Decimal("5.1"), **QUANTITY}}, [])
+    assert value(text.replace("/d", "/m"), "NM")[0] == {"valueString": f"{text.replace('/d', '/m')} mg/dL"}
+
+
+def test_a_code_keeps_its_version_and_its_third_coding():
+    found, _ = observation(obx(value="260373001^Detected^SCT^D^Det.^L^2026-09^7^^LA11882-0^Detected^LN^2.78", kind="CWE", unit=""))
+    assert found["valueCodeableConcept"]["coding"] == [
+        {"system": "http://snomed.info/sct", "version": "2026-09", "code": "260373001", "display": "Detected"},
+        {"system": f"{S}/CodeSystem/L", "version": "7", "code": "D", "display": "Det."},
+        {"system": "http://loinc.org", "version": "2.78", "code": "LA11882-0", "display": "Detected"},
+    ]
+
+
+def test_the_nature_of_an_abnormal_test_is_kept():
+    found, _ = observation(obx().replace("|||F|", "||S~A|F|"))
+    url = "http://hl7.org/fhir/StructureDefinition/observation-nature-of-abnormal-test"
+    coded = [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0080", "code": code}]} for code in "SA"]
+    assert found["extension"] == [{"url": url, "valueCodeableConcept": concept} for concept in coded]
+
+
+def test_technician_and_transcriptionist_perform_the_report():
+    segment = obr().rstrip("\r") + "|||||||||T1&Tech&Ann~T2&Tech&Bo|W1&Writer&Cy\r"
+    found, problems = mapped(oru(ORC, segment, obx()))
+    (report,) = found["DiagnosticReport"]
+    assert problems == []
+    said = [(each["display"], each["extension"][0]["valueCodeableConcept"]["coding"][0]["code"]) for each in report.resource["performer"]]
+    assert said == [("Ann Tech", "SPRF"), ("Bo Tech", "SPRF"), ("Cy Writer", "TRANS")]

@@ -220,9 +220,43 @@ def test_a_panel_is_its_components():
     assert [tuple(each) for each in found.excluded] == [("component[1]", "value-absent"), ("component[2]", "modifier-extension")]
 
 
-def test_a_panel_of_members_gives_nothing_and_is_not_counted():
+def test_a_panel_of_members_gives_no_row_and_says_so():
     members = {name: value for name, value in OBSERVATION.items() if name != "valueQuantity"} | {"hasMember": [{"reference": "Observation/1"}]}
-    assert rows(members) == ((), ())
+    assert reasons(members) == ["members"]
+
+
+def answered(name, value):
+    return {**{key: each for key, each in OBSERVATION.items() if key != "valueQuantity"}, name: value}
+
+
+def test_an_answer_in_words_alone_is_words_and_not_absent():
+    words = answered("valueCodeableConcept", {"text": "No growth"})
+    assert reasons(words) == ["value-in-words"]
+    assert rows(words, profile=Profile(text=True)).rows[0].values["value_source_value"] == "No growth"
+
+
+def test_a_number_that_no_float_holds_stays_as_it_was_written():
+    values = rows(answered("valueQuantity", {"value": Decimal("1e400"), "unit": "kg", "system": UCUM, "code": "kg"})).rows[0].values
+    assert (values["value_as_number"], values["value_source_value"]) == (None, "1E+400")
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "kept"),
+    [
+        ("2026-11-21T10:00:00Z", "2026-11-20T10:00:00Z", ("2026-11-21", None)),
+        ("2026-11-21", "2026-11-20", ("2026-11-21", None)),
+        ("2026-11-21T00:10:00+02:00", "2026-11-20T20:00:00-05:00", ("2026-11-21", "2026-11-21 01:00:00")),
+        ("2026-11-20T23:30:00-05:00", "2026-11-21T00:30:00-05:00", ("2026-11-21", "2026-11-21 05:30:00")),
+    ],
+)
+def test_nothing_ends_before_it_begins(start, end, kept):
+    period = {"start": start, "end": end}
+    visit = rows({**ENCOUNTER, "period": period}).rows[0].values
+    drug = rows({**ADMINISTRATION, "effectiveDateTime": None, "effectivePeriod": period}).rows[0].values
+    assert (visit["visit_end_date"], visit["visit_end_datetime"]) == (drug["drug_exposure_end_date"], drug["drug_exposure_end_datetime"]) == kept
+    condition = rows({**CONDITION, "onsetDateTime": start, "abatementDateTime": end}).rows[0].values
+    procedure = rows({**PROCEDURE, "performedDateTime": None, "performedPeriod": period}).rows[0].values
+    assert condition["condition_end_datetime"] == procedure["procedure_end_datetime"] == kept[1]
 
 
 def block(category, data, **more):

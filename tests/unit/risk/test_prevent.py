@@ -141,12 +141,12 @@ def test_what_was_not_recorded_as_absent_is_said_to_be_none_recorded() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"age": 29}, "Age between 30 and 79 a; it is 29"),
-        ({"age": 80}, "Age between 30 and 79 a; it is 80"),
-        ({"systolic_blood_pressure": 181}, "Systolic blood pressure between 90 and 180 mm[Hg]; it is 181"),
+        ({"age": 29}, "Age between 30 and 79 years; it is 29"),
+        ({"age": 80}, "Age between 30 and 79 years; it is 80"),
+        ({"systolic_blood_pressure": 181}, "Systolic blood pressure between 90 and 180 mmHg; it is 181"),
         ({"total_cholesterol": 129}, "Total cholesterol between 130 and 320 mg/dL; it is 129"),
         ({"hdl_cholesterol": 101}, "HDL cholesterol between 20 and 100 mg/dL; it is 101"),
-        ({"egfr": 14.9}, "eGFR (CKD-EPI 2021) between 15 and 140 mL/min/{1.73_m2}; it is 14.9"),
+        ({"egfr": 14.9}, "eGFR (CKD-EPI 2021) between 15 and 140 mL/min/1.73 m²; it is 14.9"),
         ({"egfr": math.nan}, "eGFR (CKD-EPI 2021)"),
         ({"smoking": math.nan}, "Current smoking"),
         ({"cardiovascular_disease": 1}, "The model is for people without known cardiovascular disease; the chart records one"),

@@ -46,9 +46,14 @@ def test_a_whole_chart_becomes_values_with_date_and_source() -> None:
     [
         ("14647-2", "mmol/L", 5.69, "total-cholesterol", 220.03),
         ("2093-3", "mmol/L", 5.69, "total-cholesterol", 220.03),
+        ("35200-5", "mmol/L", 5.69, "total-cholesterol", 220.03),
+        ("77140-2", "umol/L", 79.56, "egfr", 73.19),
+        ("59826-8", "umol/L", 79.56, "egfr", 73.19),
+        ("35203-9", "mg/dL", 0.9, "egfr", 73.19),
         ("14646-4", "mmol/L", 1.16, "hdl-cholesterol", 44.86),
         ("14682-9", "umol/L", 79.56, "egfr", 73.19),
         ("98979-8", "mL/min/{1.73_m2}", 71, "egfr", 71),
+        ("8459-0", "mm[Hg]", 157, "systolic-blood-pressure", 157),
         ("8480-6", "kPa", 21.0, "systolic-blood-pressure", 157.51),
         ("39156-5", "kg/m2", 31.5, "body-mass-index", 31.5),
     ],
@@ -104,7 +109,9 @@ def test_the_newest_valid_value_counts_whatever_the_order() -> None:
         ({}, True),
         ({"code": {"coding": [{"system": "http://snomed.info/sct", "code": "44054006"}]}}, True),
         ({"clinicalStatus": {"coding": [{"code": "resolved"}]}}, False),
-        ({"verificationStatus": {"coding": [{"code": "refuted"}]}}, False),
+        ({"clinicalStatus": {}}, True),
+        ({"clinicalStatus": {}, "verificationStatus": {"coding": [{"code": "entered-in-error"}]}}, False),
+        *(({"verificationStatus": {"coding": [{"code": doubt}]}}, False) for doubt in ("refuted", "unconfirmed", "provisional", "differential")),
         ({"code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "R73.03"}]}}, False),
         ({"onsetDateTime": "2026-12-24"}, False),
     ],
@@ -175,3 +182,19 @@ def test_who_is_dead_at_the_time_is_not_alive() -> None:
     assert not read(patient={**PATIENT, "deceasedBoolean": True}).alive
     assert not read(patient={**PATIENT, "deceasedDateTime": "2026-11-01"}).alive
     assert read(PANEL, patient={**PATIENT, "deceasedDateTime": "2026-11-01"}, at="2026-10-01T00:00:00Z").alive
+
+
+def test_the_text_names_a_product_whose_code_comes_without_its_name() -> None:
+    coded = {"coding": [{"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "314076"}], "text": "Lisinopril 10 MG Oral Tablet"}
+    assert read({**LISINOPRIL, "medicationCodeableConcept": coded}).flag("antihypertensive")
+    assert not read({**LISINOPRIL, "medicationCodeableConcept": {"text": "Lisinopril"}}).flag("antihypertensive")
+
+
+def test_a_stroke_that_only_a_visit_s_diagnosis_tells_of_counts() -> None:
+    visit = {**DIABETES, "clinicalStatus": {}, "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "I63.9"}]}}
+    assert read(visit).flag("cardiovascular-disease")
+
+
+def test_a_medicine_that_is_not_to_be_given_is_not_taken() -> None:
+    assert read(LISINOPRIL).flag("antihypertensive")
+    assert not read({**LISINOPRIL, "doNotPerform": True}).flag("antihypertensive")

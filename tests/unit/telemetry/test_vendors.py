@@ -78,7 +78,7 @@ def test_documents_of_the_schemas_are_taken_or_refused_as_their_folders_say(corp
 @pytest.mark.parametrize(
     ("members", "value", "flags"),
     [({"value": "LOW"}, 40, BELOW), ({"value": "High", "status": None}, 400, ABOVE), ({"value": 39, "status": "low"}, 40, BELOW), ({"value": 401, "status": "high"}, 400, ABOVE),
-     ({"value": 5.5, "unit": "mmol/L"}, Decimal("99.09"), 0), ({"value": 700}, 700, IMPLAUSIBLE_VALUE)],
+     ({"value": 5.5, "unit": "mmol/L"}, Decimal("99.09"), 0), ({"value": 5.5, "unit": "mmol/l"}, Decimal("99.09"), 0), ({"value": "HIGH", "unit": "unknown"}, 400, ABOVE), ({"value": 700}, 700, IMPLAUSIBLE_VALUE)],
 )  # fmt: skip
 def test_a_glucose_value_says_when_it_is_beyond_the_sensor(members, value, flags):
     (found,) = _dexcom(**members)
@@ -87,7 +87,7 @@ def test_a_glucose_value_says_when_it_is_beyond_the_sensor(members, value, flags
 
 @pytest.mark.parametrize(
     ("members", "path"),
-    [({"systemTime": "yesterday"}, "records[0].systemTime"), ({"displayTime": 7}, "records[0].displayTime"), ({"unit": "mg"}, "records[0].unit"),
+    [({"systemTime": "yesterday"}, "records[0].systemTime"), ({"displayTime": 7}, "records[0].displayTime"), ({"unit": "mg"}, "records[0].unit"), ({"unit": None}, "records[0].unit"), ({"unit": "unknown"}, "records[0].unit"),
      ({"value": "99"}, "records[0].value"), ({"value": True}, "records[0].value"), ({"value": 10**30}, "records[0].value")],
 )  # fmt: skip
 def test_a_glucose_record_that_cannot_be_read_is_named(members, path):
@@ -212,3 +212,20 @@ def test_an_instant_is_written_as_the_subjects_clock_showed_it():
     assert iso(0, 0) == "1970-01-01T00:00:00+00:00"
 
 
+
+
+@pytest.mark.parametrize("unit", ["mg/dL", "unknown", None])
+def test_a_dexcom_record_without_a_value_needs_no_unit(unit):
+    assert _dexcom(value=None, unit=unit) == [Unknown("egv without a value")]
+
+
+def test_what_is_told_of_a_correlation_is_not_told_of_its_last_record():
+    systolic, diastolic = (
+        f'<Record type="HKQuantityTypeIdentifierBloodPressure{name}" sourceName="Omron" unit="mmHg" value="{value}" startDate="2026-03-09 07:05:00 -0400"'
+        f' endDate="2026-03-09 07:05:00 -0400" creationDate="2026-03-09 07:06:00 -0400"/>'
+        for name, value in (("Systolic", 128), ("Diastolic", 82))
+    )
+    entered = '<MetadataEntry key="HKWasUserEntered" value="1"/>'
+    typed_in = systolic.replace("/>", f"><HeartRateVariabilityMetadataList/>{entered}</Record>").replace("07:05", "07:15")
+    found = _apple(f'<Correlation type="HKCorrelationTypeIdentifierBloodPressure">{systolic}{diastolic}{entered}</Correlation>', typed_in)
+    assert [(each.metric, each.flags) for each in found] == [("systolic-blood-pressure", 0), ("diastolic-blood-pressure", 0), ("systolic-blood-pressure", SELF_REPORTED)]
