@@ -8,7 +8,8 @@ where that is smaller.
 from __future__ import annotations
 
 from decimal import Decimal
-from itertools import pairwise
+from itertools import accumulate
+from operator import sub
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -17,13 +18,15 @@ import zstandard
 from ingest.vendors.reading import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from ingest.vendors.reading import Source
 
 PLAIN: Final = 0
 ZSTD: Final = 1
 _LEVEL: Final = 9
+_TOO_SHORT: Final = 128
+"""A body of fewer bytes is never smaller for being packed, and most hours are that short."""
 _UNITS: Final = (60_000_000, 1_000_000, 1_000, 1)
 _SEVEN_BITS: Final = 0x7F
 _MORE: Final = 0x80
@@ -49,7 +52,7 @@ def encode(readings: Sequence[Reading]) -> bytes:
     parts = [_digits(reading.value) for reading in readings]
     body = bytearray((unit,))
     columns = (
-        list(_steps([start // size for start in starts])),
+        _steps([start // size for start in starts]),
         [length // size for length in lengths],
         [exponent for _, exponent in parts],
         [coefficient for coefficient, _ in parts],
@@ -61,11 +64,13 @@ def encode(readings: Sequence[Reading]) -> bytes:
     steady = [len(set(column)) == 1 for column in columns]
     _write(body, (len(readings), sum(1 << number for number, same in enumerate(steady) if same)))
     for column, same in zip(columns, steady, strict=True):
-        _write(body, map(_zigzag, column[:1] if same else _steps(column)))
+        _write(body, [_zigzag(number) for number in (column[:1] if same else _steps(column))])
     for texts in ([reading.vendor_id for reading in readings], [reading.detail for reading in readings]):
         written = msgspec.msgpack.encode(texts) if any(texts) else b""
         _write(body, (len(written),))
         body += written
+    if len(body) < _TOO_SHORT:
+        return bytes((PLAIN,)) + bytes(body)
     packed = zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True, write_checksum=False).compress(bytes(body))
     return bytes((ZSTD,)) + packed if len(packed) < len(body) else bytes((PLAIN,)) + bytes(body)
 
@@ -79,7 +84,7 @@ def decode(blob: bytes, metric: str, source: Source) -> list[Reading]:
     try:
         body = zstandard.ZstdDecompressor().decompress(blob[1:]) if blob[0] == ZSTD else blob[1:]
         return _decoded(body, metric, source)
-    except (IndexError, StopIteration, zstandard.ZstdError, msgspec.DecodeError) as error:
+    except (IndexError, ArithmeticError, zstandard.ZstdError, msgspec.DecodeError) as error:
         raise Unreadable(f"A chunk cannot be read: {type(error).__name__}.") from None
 
 
@@ -110,28 +115,26 @@ def _decoded(body: bytes, metric: str, source: Source) -> list[Reading]:
 
 def _digits(value: Decimal) -> tuple[int, int]:
     """Coefficient with its sign, and exponent: 72.50 is 7250 and -2."""
-    sign, digits, exponent = value.as_tuple()
+    whole, _, fraction = str(value).partition(".")
+    try:
+        return int(whole + fraction), -len(fraction)
+    except ValueError:  # 1E+3, or no number
+        sign, digits, exponent = value.as_tuple()
     if not isinstance(exponent, int):
         raise Unreadable("Infinity is no measure.")
     return (-1 if sign else 1) * int("".join(map(str, digits)) or "0"), exponent
 
 
 def _decimal(coefficient: int, exponent: int) -> Decimal:
-    return Decimal((int(coefficient < 0), tuple(map(int, str(abs(coefficient)))), exponent))
+    return Decimal(f"{coefficient}E{exponent}")
 
 
-def _steps(values: Sequence[int]) -> Iterator[int]:
-    yield from values[:1]
-    for before, after in pairwise(values):
-        yield after - before
+def _steps(values: Sequence[int]) -> list[int]:
+    return [*values[:1], *map(sub, values[1:], values)]
 
 
 def _summed(steps: Iterable[int]) -> list[int]:
-    total, found = 0, []
-    for step in steps:
-        total += step
-        found.append(total)
-    return found
+    return list(accumulate(steps))
 
 
 def _zigzag(number: int) -> int:
@@ -142,7 +145,10 @@ def _unzigzag(number: int) -> int:
     return number >> 1 if not number & 1 else -((number + 1) >> 1)
 
 
-def _write(body: bytearray, numbers: Iterable[int]) -> None:
+def _write(body: bytearray, numbers: Sequence[int]) -> None:
+    if max(numbers) <= _SEVEN_BITS:
+        body += bytes(numbers)
+        return
     for number in numbers:
         rest = number
         while rest > _SEVEN_BITS:
@@ -152,6 +158,9 @@ def _write(body: bytearray, numbers: Iterable[int]) -> None:
 
 
 def _read(body: bytes, at: int, count: int) -> tuple[list[int], int]:
+    short = body[at : at + count]
+    if short.isascii() and len(short) == count:  # each in one byte
+        return list(short), at + count
     found = []
     for _ in range(count):
         number = shift = 0

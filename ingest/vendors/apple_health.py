@@ -5,8 +5,7 @@ Spec: https://developer.apple.com/documentation/healthkit (quantity and category
 
 from __future__ import annotations
 
-from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 from xml.parsers import expat
 
 from ingest.vendors.apple_prolog import without_doctype
@@ -46,17 +45,17 @@ def read(stream: BinaryIO, context: Context) -> Iterator[Item]:
     if isinstance(prolog, Problem):
         yield prolog
         return
-    export = _Export(context)
-    piece = prolog
-    while True:
-        problem = export.feed(piece, final=not piece)
-        yield from export.taken()
-        if problem is not None:
-            yield problem
-            return
-        if not piece:
-            return
-        piece = stream.read(CHUNK_BYTES)
+    with _Export(context) as export:
+        piece = prolog
+        while True:
+            problem = export.feed(piece, final=not piece)
+            yield from export.taken()
+            if problem is not None:
+                yield problem
+                return
+            if not piece:
+                return
+            piece = stream.read(CHUNK_BYTES)
 
 
 class _Export:
@@ -71,10 +70,18 @@ class _Export:
         parser.EntityDeclHandler = self._entity
         parser.StartDoctypeDeclHandler = self._doctype
         self._records = Records(context, lambda: parser.CurrentLineNumber)
-        self._found: deque[Item] = deque()
+        self._found: list[Item] = []
         self._depth = 0
         self._root = False
         self._fed = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Let go of the parser, which holds these handlers: with it its buffers end at once, not when the cycle collector comes."""
+        parser = self._parser
+        parser.StartElementHandler = parser.EndElementHandler = parser.EntityDeclHandler = parser.StartDoctypeDeclHandler = None
 
     def feed(self, piece: bytes, *, final: bool) -> Problem | None:
         """Parse a piece; give the problem at which the document ends."""
@@ -91,11 +98,10 @@ class _Export:
             self._found.extend(self._records.flush())
         return None
 
-    def taken(self) -> Iterator[Item]:
+    def taken(self) -> list[Item]:
         """What was found, once."""
-        found = self._found
-        while found:
-            yield found.popleft()
+        found, self._found = self._found, []
+        return found
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1

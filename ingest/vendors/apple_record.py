@@ -71,7 +71,11 @@ _MONITORS: Final = re.compile(r"dexcom|libre|guardian|eversense|medtronic|stelo|
 """HealthKit does not say where glucose was measured; apps of continuous monitors are known by their names."""
 _PART: Final = re.compile(r"(?:^|, )(manufacturer|model|hardware|name):(.*?)(?=, (?:name|manufacturer|model|hardware|firmware|software|localIdentifier|UDIDeviceIdentifier|creation date):|>$|$)")
 _LONGEST: Final = 200
-_CACHED_HOURS: Final = 50_000
+_LONGEST_DEVICE: Final = 2_000
+_CACHED_HOURS: Final = 10_000
+_LENGTH: Final = len("2026-03-08 01:58:28 -0500")
+_IN_HOUR: Final[Mapping[str, int]] = MappingProxyType({f":{second // 60:02}:{second % 60:02}": second * 1_000_000 for second in range(3600)})
+"""Microseconds past the hour, by `:MM:SS`."""
 
 
 class Records:
@@ -107,28 +111,32 @@ class Records:
         return (self._item(attributes, SELF_REPORTED if typed_in else 0, record, line),)
 
     def _item(self, attributes: dict[str, str], flags: int, record: int, line: int) -> Item:
-        type_, value = attributes.get("type", ""), attributes.get("value", "")
+        # What goes into a cache is short, whatever an export says; no number or unit is that long.
+        type_, value, unit = attributes.get("type", ""), attributes.get("value", "")[:_LONGEST], attributes.get("unit", "")[:_LONGEST]
         name = STAGES.get(value) if type_ == _SLEEP else TYPES.get(type_)
         if name is None:
             return Unknown((value if type_ == _SLEEP else type_)[:_LONGEST] or "Record without a type")
-        start, end = self._moment(attributes.get("startDate", "")), self._moment(attributes.get("endDate", ""))
+        started, ended = attributes.get("startDate", ""), attributes.get("endDate", "")
+        start = self._moment(started)
+        end = start if ended == started else self._moment(ended)
         if not isinstance(start, Moment):
             return _problem(record, "startDate", line, start)
         if not isinstance(end, Moment):
             return _problem(record, "endDate", line, end)
-        measured = _minutes(start, end) if type_ == _SLEEP else _measured(name, value, attributes.get("unit", ""))
+        measured = _minutes(start, end) if type_ == _SLEEP else _measured(name, value, unit)
         if not isinstance(measured, Decimal):
             return _problem(record, measured, line, NO_NUMBER if measured == "value" else "This unit is not one of this measure.")
         created = self._moment(attributes.get("creationDate", ""))
         updated = created.us if isinstance(created, Moment) else self._context.received
-        source = _source(attributes.get("sourceName", ""), attributes.get("device", ""))
+        source = _source(attributes.get("sourceName", "").strip()[:_LONGEST], attributes.get("device", "")[:_LONGEST_DEVICE])
         name = _named(name, source, start.us, end.us)
         flags |= self._context.flags(name, measured, start.us, end.us)
         return Reading(name, source, start.us, end.us, start.offset, measured, flags, "", updated)
 
     def _moment(self, text: str) -> Moment | str:
         """Read `2026-03-08 01:58:28 -0500`; the hours of an export come again and again."""
-        if len(text) != 25 or text[13] != ":" or text[16] != ":":
+        past = _IN_HOUR.get(text[13:19])
+        if past is None or len(text) != _LENGTH:
             return times.moment(text, self._context.zone)
         hour = text[:13] + text[19:]
         base = self._hours.get(hour)
@@ -136,10 +144,7 @@ class Records:
             if len(self._hours) > _CACHED_HOURS:
                 self._hours.clear()
             base = self._hours[hour] = times.moment(f"{text[:13]}:00:00{text[19:]}", None)
-        minutes, seconds = text[14:16], text[17:19]
-        if isinstance(base, str) or not (minutes.isdecimal() and seconds.isdecimal()) or minutes >= "60" or seconds >= "60":
-            return times.moment(text, self._context.zone)
-        return Moment(base.us + (int(minutes) * 60 + int(seconds)) * 1_000_000, base.offset)
+        return times.moment(text, self._context.zone) if isinstance(base, str) else Moment(base.us + past, base.offset)
 
 
 def _problem(record: int, attribute: str, line: int, text: str) -> Problem:
@@ -151,6 +156,7 @@ def _minutes(start: Moment, end: Moment) -> Decimal:
     return trimmed(Decimal(end.us - start.us) / 60_000_000, 2)
 
 
+@lru_cache(maxsize=16_384)
 def _measured(name: str, value: str, unit: str) -> Decimal | str:
     """The value in the metric's unit; else the attribute that is wrong."""
     convert = scale(name, unit, _CODES.get((unit, name)))
@@ -172,5 +178,5 @@ def _source(name: str, device: str) -> Source:
     parts = {key: said.strip() for key, said in _PART.findall(device.strip().removeprefix("<").removesuffix(">").partition(">, ")[2])}
     hardware = parts.get("hardware", "")
     return Source(
-        "apple-health", name.strip()[:_LONGEST], hardware[:_LONGEST], parts.get("manufacturer", "")[:_LONGEST], parts.get("model", "")[:_LONGEST]
+        "apple-health", name, hardware[:_LONGEST], parts.get("manufacturer", "")[:_LONGEST], parts.get("model", "")[:_LONGEST]
     )

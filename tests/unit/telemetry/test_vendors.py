@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+import tracemalloc
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -178,6 +179,20 @@ def test_the_device_is_known_without_its_address_or_software():
     one, other = _apple(*(record("HKQuantityTypeIdentifierHeartRate", 60, "count/min", start, device=device(*said)) for said in (("0x1", "11.2"), ("0x2", "11.3"))))
     assert one.source == other.source
     assert (one.source.device, one.source.manufacturer, one.source.model) == ("Watch6,7", "Apple Inc.", "Watch")
+
+
+def test_attributes_of_megabytes_are_not_remembered():
+    long, start = 1_000_000, "2026-03-09 07:00:00 -0400"
+    tracemalloc.start()
+    try:
+        for letter in "abcde":
+            said = {"source": letter * long, "device": letter * long}
+            for value, unit in (("60", "count/min"), (letter * long, "count/min"), ("60", letter * long)):
+                assert len(_apple(record("HKQuantityTypeIdentifierHeartRate", value, unit, start, **said))) == 1
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 6 * long  # what this test holds itself
 
 
 @pytest.mark.parametrize(
