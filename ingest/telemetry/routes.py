@@ -85,7 +85,10 @@ def _asked(vendor: str, call: Call) -> Request:
     if vendor not in VENDORS:
         raise NotFound(f"Vendors are {', '.join(sorted(VENDORS))}.")
     _require_media(call.environ, vendor)
-    query = dict(parse_qsl(call.query, keep_blank_values=True))
+    said = parse_qsl(call.query, keep_blank_values=True)
+    query = dict(said)
+    if len(query) < len(said):  # which of them would count, nobody should have to guess
+        raise Invalid("A parameter may be given once.", code="duplicate")
     subject = query.get("subject", "")
     if not _SUBJECT.fullmatch(subject):
         raise Invalid("Name whose readings these are: ?subject=Patient/123.", code="required", expression="subject")

@@ -55,6 +55,13 @@ def test_a_request_that_cannot_be_read_is_refused_with_an_outcome(world, vendor,
     assert not (world.data / "telemetry").exists()
 
 
+def test_a_subject_that_is_named_twice_is_nobodys(world):
+    query = f"subject=Patient/{world.patient}&subject=Patient/{world.other}"
+    answer = world.client.post(f"/intake/telemetry/dexcom?{query}", json=HOUR, headers={"Authorization": "Bearer clinician"})
+    assert (answer.status_code, answer.json["issue"][0]["diagnostics"]) == (400, "A parameter may be given once.")
+    assert not world.observations()
+
+
 def test_a_payload_that_is_too_large_is_not_kept(make_world):
     world = make_world(json_max_bytes=100, max_bytes=200)
     for vendor, body in (("dexcom", HOUR), ("apple-health", export("x" * 300))):
