@@ -50,13 +50,13 @@ class _Body:
         self._left = int(announced) if announced.isascii() and announced.isdigit() else None
         self._inside = self._over = False
 
-    def read(self, size: int = -1) -> bytes:
-        return self._taken(lambda: self._stream.read(size), size)
+    def read(self, *size: int) -> bytes:
+        return self._taken(lambda: self._stream.read(*size), size)  # passed on as it came: granian's takes no -1
 
-    def readline(self, size: int = -1) -> bytes:
-        return self._taken(lambda: self._stream.readline(size), size)
+    def readline(self, *size: int) -> bytes:
+        return self._taken(lambda: self._stream.readline(*size), size)
 
-    def readlines(self, hint: int = -1) -> list[bytes]:
+    def readlines(self, *_hint: int) -> list[bytes]:
         return list(iter(self.readline, b""))
 
     def __iter__(self) -> Any:
@@ -68,7 +68,7 @@ class _Body:
             self._inside = False
             self._room.release()
 
-    def _taken(self, read: Callable[[], bytes], size: int) -> bytes:
+    def _taken(self, read: Callable[[], bytes], size: tuple[int, ...]) -> bytes:
         if not self._over and not self._inside:
             if not self._room.acquire(blocking=False):
                 raise Unavailable("Too many bodies are arriving slowly at this address; try again.")
@@ -76,6 +76,6 @@ class _Body:
         found = read()
         if self._left is not None:
             self._left -= len(found)
-        if (not found and size) or self._left == 0:
+        if (not found and size != (0,)) or self._left == 0:
             self.leave()
         return found

@@ -79,6 +79,18 @@ def test_a_place_is_given_back_with_the_last_byte_or_the_end_of_the_request(leng
     assert seen == [b"{}"] * 3
 
 
+def test_a_server_that_knows_no_negative_size_is_asked_as_the_application_asks():
+    class Body(io.BytesIO):
+        def read(self, *size):
+            assert size in ((), (0,), (1,))
+            return super().read(*size)
+
+    def app(environ, _start):
+        return [environ["wsgi.input"].read(0), environ["wsgi.input"].read(1), environ["wsgi.input"].read()]
+
+    assert with_bounded_bodies(app, 1)(environ("/ehr/launch", Body(b"{}")), None) == [b"", b"{", b"}"]
+
+
 def test_an_error_gives_the_place_back():
     def failing(environ, _start):
         environ["wsgi.input"].read(1)
