@@ -15,7 +15,7 @@ from chartloop.app import Kernel, base_url
 from chartloop.kernel import auth
 from chartloop.kernel.access.subject import Subject
 from chartloop.kernel.bodies import places_of, with_bounded_bodies
-from chartloop.kernel.errors import Unauthenticated
+from chartloop.kernel.errors import Unauthenticated, Unavailable
 from chartloop.kernel.health import Check, database_check, health_blueprint
 from chartloop.kernel.http import WsgiApp, bearer_token, with_common_headers
 from chartloop.kernel.keys import secret
@@ -74,10 +74,16 @@ def build_wsgi(kernel: Kernel, repository: Repository) -> WsgiApp:
     research = _research(kernel, smart.sessions)
     for blueprint in (*smart.blueprints, telemetry, cds_routes.blueprint(cds), research, health_blueprint(_checks(kernel), metrics)):
         app.register_blueprint(blueprint)
+    app.register_error_handler(Unavailable, _come_again)
     with kernel.database.read() as session:
         origins = {*clients.origins(session), *settings.server.cors_origins}
     bounded = with_bounded_bodies(with_read_path(app.wsgi_app, gate), places_of(settings.server.threads))
     return measured(with_common_headers(bounded, origins=origins), metrics)
+
+
+def _come_again(error: Exception) -> tuple[dict[str, str], int, dict[str, str]]:
+    """Answer for the addresses that have no words of their own for it."""
+    return {"error": "temporarily_unavailable", "error_description": str(error)}, 503, {"Retry-After": "1"}
 
 
 def _cds(kernel: Kernel, repository: Repository, authenticate: Authenticate, models: Registry) -> cds_routes.Cds:
