@@ -19,6 +19,8 @@ from fhir_server.redaction import is_subsetted
 
 EXTENSION: Final = f"{BASE}/StructureDefinition"
 _ID: Final = re.compile(r"[A-Za-z0-9.\-]{1,64}")
+_FIRST_US, _END_US = -62_135_596_800_000_000, 253_402_300_800_000_000
+"""The years 1 to 9999 in UTC: a leap second or an offset at either end lies outside, and nothing can write it."""
 _SHOWN: Final = frozenset({"final", "amended", "corrected"})
 _WAITING: Final = frozenset({"preliminary", "registered"})
 _UNITS: Final[Mapping[str, str]] = {"a": "years", "mm[Hg]": "mmHg", "kg/m2": "kg/m²", "mL/min/{1.73_m2}": "mL/min/1.73 m²"}
@@ -123,7 +125,7 @@ def _id(shape: Shape, resource: Mapping[str, Any], path: str) -> str:
 def _moment(shape: Shape, resource: Mapping[str, Any], path: str) -> int:
     text = shape.take(resource, "occurrenceDateTime", str, path, required=True) or ""
     bounds = date_bounds(text) if text else None
-    if text and bounds is None:
+    if text and (bounds is None or not _FIRST_US <= bounds[0] < _END_US):
         shape.fault(f"{path}.occurrenceDateTime", "This must be a date or an instant.")
     return bounds[0] if bounds else 0
 

@@ -14,7 +14,8 @@ from cds_hooks.stroke_risk import StrokeRisk
 from chartloop.app import Kernel, base_url
 from chartloop.kernel import auth
 from chartloop.kernel.access.subject import Subject
-from chartloop.kernel.errors import Unauthenticated
+from chartloop.kernel.bodies import places_of, with_bounded_bodies
+from chartloop.kernel.errors import Unauthenticated, Unavailable
 from chartloop.kernel.health import Check, database_check, health_blueprint
 from chartloop.kernel.http import WsgiApp, bearer_token, with_common_headers
 from chartloop.kernel.keys import secret
@@ -69,13 +70,20 @@ def build_wsgi(kernel: Kernel, repository: Repository) -> WsgiApp:
     metrics.registry.register(MessageCollector(kernel.database))
     app = Flask("chartloop", static_folder=None)
     app.register_blueprint(fhir_blueprint(gate), url_prefix="/fhir")
-    telemetry = telemetry_routes.blueprint(gate, kernel.access, telemetry_intake(kernel, repository))
+    telemetry = telemetry_routes.blueprint(gate, kernel.access, kernel.audit, telemetry_intake(kernel, repository))
     research = _research(kernel, smart.sessions)
     for blueprint in (*smart.blueprints, telemetry, cds_routes.blueprint(cds), research, health_blueprint(_checks(kernel), metrics)):
         app.register_blueprint(blueprint)
+    app.register_error_handler(Unavailable, _come_again)
     with kernel.database.read() as session:
         origins = {*clients.origins(session), *settings.server.cors_origins}
-    return measured(with_common_headers(with_read_path(app.wsgi_app, gate), origins=origins), metrics)
+    bounded = with_bounded_bodies(with_read_path(app.wsgi_app, gate), places_of(settings.server.threads))
+    return measured(with_common_headers(bounded, origins=origins), metrics)
+
+
+def _come_again(error: Exception) -> tuple[dict[str, str], int, dict[str, str]]:
+    """Answer for the addresses that have no words of their own for it."""
+    return {"error": "temporarily_unavailable", "error_description": str(error)}, 503, {"Retry-After": "1"}
 
 
 def _cds(kernel: Kernel, repository: Repository, authenticate: Authenticate, models: Registry) -> cds_routes.Cds:

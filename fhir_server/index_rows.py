@@ -23,6 +23,9 @@ CLINICAL_DATES: Final = (
 )  # fmt: skip
 """Search parameters that can carry a type's clinical date, the first that the type has."""
 
+INHERITS: Final = -1
+"""In the place of a search parameter: the resource took over the labels of what it refers to."""
+
 Row = tuple[object, ...]
 
 
@@ -49,6 +52,7 @@ _INSERT: Final = {
     name: f"INSERT INTO {table} ({', '.join(columns)}, rid) VALUES ({', '.join('?' * (len(columns) + 1))})"
     for name, (table, columns) in _TABLES.items()
 }
+_INSERT["reference"] += " ON CONFLICT DO NOTHING"  # what was inherited from once stays, and may be inherited from again
 _DELETE: Final = {
     name: f"DELETE FROM {table} WHERE {' AND '.join(f'{column}=?' for column in (*columns, 'rid'))}"
     for name, (table, columns) in _TABLES.items()
@@ -112,7 +116,7 @@ def replace_rows(tx: Tx, changes: list[tuple[int, IndexRows, IndexRows]]) -> Non
     changed = [change for change in changes if change[1] is not NO_ROWS]
     for name in _TABLES:
         gone = [
-            (*row, rid) for rid, old, new in changed for row in getattr(old, name) - getattr(new, name)
+            (*row, rid) for rid, old, new in changed for row in getattr(old, name) - getattr(new, name) if row[0] != INHERITS
         ]
         if gone:
             tx.many(_DELETE[name], gone)

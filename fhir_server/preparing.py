@@ -12,8 +12,10 @@ from chartloop.kernel.db import Session
 from chartloop.kernel.errors import Invalid, Unprocessable
 from fhir_server.attributes import row_attributes
 from fhir_server.codec import PLAIN, Packed
-from fhir_server.index_rows import NO_ROWS, IndexRows, index_rows
+from fhir_server.hashing import value_hash
+from fhir_server.index_rows import INHERITS, NO_ROWS, IndexRows, index_rows
 from fhir_server.indexer import extract
+from fhir_server.indexer_values import split_reference
 from fhir_server.redaction import is_subsetted
 from fhir_server.rows import DELETE, POST, PUT, Row, labels_of
 from fhir_server.splice import splice, without_labels, without_version
@@ -29,8 +31,16 @@ def encode(body: bytes | Mapping[str, Any]) -> bytes:
 
 
 def rows_of(store: Store, type_: str, resource: Mapping[str, Any]) -> IndexRows:
-    """Extract the index rows of a parsed resource."""
-    return index_rows(type_, extract(type_, resource, base=store.base))
+    """Extract the index rows of a parsed resource, and of what it takes labels over from."""
+    found = index_rows(type_, extract(type_, resource, base=store.base))
+    heritage = {(INHERITS, value_hash(reference), 0) for reference in inherited(store, type_, resource)}
+    return found._replace(reference=found.reference | heritage) if heritage else found
+
+
+def inherited(store: Store, type_: str, resource: Mapping[str, Any]) -> frozenset[str]:
+    """The resources ("Type/id") of this server that a resource takes labels over from."""
+    found = (split_reference(reference) for reference in store.labeller.inherited_references(type_, resource))
+    return frozenset(f"{named}/{id_}" for base, named, id_ in found if id_ and base in ("", store.base))
 
 
 def stored_rows(store: Store, row: Row) -> tuple[bytes, IndexRows]:
@@ -98,6 +108,7 @@ def new_version(
         old_rows=old_rows,
         old_labels=old_labels,
         assigned=assigned,
+        inherited=inherited(store, type_, resource),
     )
     return change, Stored(type_, id_, version, updated, final, redacted=False, deleted=False)
 

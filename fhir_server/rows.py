@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -153,3 +153,20 @@ def labels_of(session: Session, reference: str) -> frozenset[str]:
         (TYPE_IDS[type_], rest.partition("/")[0]),
     )
     return frozenset(CODES[row[0]] for row in found)
+
+
+def labels_by_reference(session: Session, references: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Labels of several stored resources ("Type/id") at once; those without any are absent."""
+    wanted = [(TYPE_IDS[type_], id_) for type_, _, id_ in (reference.partition("/") for reference in sorted(references)) if type_ in TYPE_IDS]
+    found: dict[str, frozenset[str]] = {}
+    for start in range(0, len(wanted), CHUNK // 2):
+        part = wanted[start : start + CHUNK // 2]
+        marks = ", ".join(["(?, ?)"] * len(part))
+        sql = (
+            "SELECT r.type_id, r.fhir_id, l.label FROM resource r CROSS JOIN resource_label l WHERE l.rid = r.rid "
+            f"AND (r.type_id, r.fhir_id) IN (VALUES {marks})"
+        )
+        for type_id, id_, label in session.all(sql, [value for pair in part for value in pair]):
+            reference = f"{TYPE_NAMES[type_id]}/{id_}"
+            found[reference] = found.get(reference, frozenset()) | {CODES[label]}
+    return found

@@ -35,6 +35,10 @@ class Labeller(Protocol):
         """Sensitivity codes of a resource, with what it inherits from the resources it refers to."""
         ...
 
+    def inherited_references(self, type_: str, resource: Mapping[str, Any]) -> tuple[str, ...]:
+        """References whose labels a resource takes over."""
+        ...
+
 
 class Stored(NamedTuple):
     """One version of a resource, as this reader may see it."""

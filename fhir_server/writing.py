@@ -10,17 +10,15 @@ from chartloop.kernel.access.labels import LABELS
 from chartloop.kernel.access.rows import RowAttributes
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.db import Tx
-from chartloop.kernel.errors import Conflict
 from chartloop.kernel.outbox import Told
 from fhir_server.auditing import record
 from fhir_server.codec import Packed
 from fhir_server.hashing import lane_of, rid_of
 from fhir_server.index_rows import IndexRows, replace_rows
-from fhir_server.rows import DELETE
+from fhir_server.rows import DELETE, labels_by_reference
 from fhir_server.store import Also, Store
 from fhir_server.type_ids import TYPE_IDS
 
-ATTEMPTS: Final = 20
 _INSERT_RESOURCE: Final = (
     "INSERT INTO resource (rid, type_id, fhir_id, version, updated, deleted, rank, patient, owner, insurer) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -48,11 +46,21 @@ class Change(NamedTuple):
     old_labels: frozenset[str]
     assigned: bool = True
     """The server made the id, so that no other row can have it."""
+    inherited: frozenset[str] = frozenset()
+    """References that handed their labels on."""
 
     @property
     def reference(self) -> str:
         """Type/id."""
         return f"{self.type}/{self.id}"
+
+
+class Closed(NamedTuple):
+    """A label on a version that was stored long ago."""
+
+    rid: int
+    version: int
+    label: str
 
 
 @dataclass(slots=True)
@@ -63,25 +71,20 @@ class Batch:
     result: Any
     verify: Callable[[Tx], None] | None = None
     targets: Sequence[str] = field(default_factory=tuple)
+    closed: Sequence[Closed] = ()
 
 
-def commit(store: Store, scope: Scope, prepare: Callable[[], Batch], also: Also | None) -> Any:
-    """Prepare and store; prepare again when something has changed in between."""
-    for _ in range(ATTEMPTS):
-        batch = prepare()
-        try:
-            store.db.write(lambda tx, batch=batch: _apply(store, scope, tx, batch, also))  # type: ignore[misc]
-        except Stale:
-            continue
-        return batch.result
-    raise Conflict("This resource is being changed by others again and again; try again.")
+def apply(store: Store, scope: Scope, tx: Tx, batch: Batch, also: Also | None) -> None:
+    """Store a batch, with whatever else belongs into its transaction.
 
-
-def _apply(store: Store, scope: Scope, tx: Tx, batch: Batch, also: Also | None) -> None:
+    Raises:
+        Stale: Something that it was prepared on has changed.
+    """
     if batch.verify is not None:
         batch.verify(tx)
     changes = batch.changes
     _verify_versions(tx, changes)
+    _verify_labels(tx, changes)
     rids = _rids(tx, changes)
     _store_resources(tx, changes, rids)
     tx.many(
@@ -92,6 +95,8 @@ def _apply(store: Store, scope: Scope, tx: Tx, batch: Batch, also: Also | None) 
         ],
     )
     _store_labels(tx, changes, rids)
+    if batch.closed:
+        tx.many("INSERT INTO version_label (rid, version, label) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", [(*each[:2], LABELS[each.label]) for each in batch.closed])
     replace_rows(
         tx, [(rid, change.old_rows, change.rows) for change, rid in zip(changes, rids, strict=True)]
     )
@@ -116,6 +121,16 @@ def _verify_versions(tx: Tx, changes: Sequence[Change]) -> None:
         found = tx.one(f"SELECT version FROM resource WHERE rid = ?{lock}", (change.rid,))
         if found is None or found[0] != change.version - 1:
             raise Stale
+
+
+def _verify_labels(tx: Tx, changes: Sequence[Change]) -> None:
+    """See that nothing that these were made from has been labelled meanwhile."""
+    references = frozenset().union(*(change.inherited for change in changes))
+    if not references:
+        return
+    known = labels_by_reference(tx, references)
+    if any(known.get(reference, frozenset()) - change.attributes.labels for change in changes for reference in change.inherited):
+        raise Stale
 
 
 def _rids(tx: Tx, changes: Sequence[Change]) -> list[int]:

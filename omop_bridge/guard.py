@@ -65,10 +65,10 @@ class Guard:
             raise
         return Visitor(subject, request, self._may(subject, TEXT, request), self._may(subject, LINEAGE, request))
 
-    def refused(self, subject: Subject, request: str, target: str, error: ChartloopError) -> None:
+    def refused(self, subject: Subject, request: str, target: str, error: ChartloopError, *, query: str = "") -> None:
         """Record that somebody did not get what they asked for."""
         outcome = "8" if error.category in _OURS else "4"
-        self.audit.access(AuditRecord("R", READ, outcome, subject, (target,), (), "", request, error.category))
+        self.audit.access(AuditRecord("R", READ, outcome, subject, (target,), (), query, request, error.category))
 
     def shown(self, visitor: Visitor, targets: Iterable[str], patients: Iterable[str], *, query: str = "", lineage: bool = False) -> None:
         """Record what is about to be shown, and whom it concerns; when that cannot be written, nothing is shown."""

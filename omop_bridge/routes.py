@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, make_response, render_template, request, url_for
+from flask import Blueprint, Response, g, jsonify, make_response, render_template, request, url_for
 
 from chartloop.kernel import ids
 from chartloop.kernel.db import Database
@@ -24,6 +24,7 @@ from omop_bridge.schema import Table
 
 STATUS = {"unauthenticated": 401, "forbidden": 403, "not-found": 404, "invalid": 400, "unavailable": 503}
 TITLES = {400: "This cannot be read", 401: "Please enter", 403: "Not for you", 404: "Nothing here"}
+_LONGEST_QUERY = 2_200  # a cursor may be as long as 2,000
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 CSP = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
 
@@ -43,7 +44,7 @@ def blueprint(research: Research) -> Blueprint:
     routes = Blueprint("omop", __name__, url_prefix="/omop", template_folder="templates", static_folder="static")
     _pages(routes, research)
     _ways(routes, research)
-    _answers(routes)
+    _answers(routes, research.guard)
     return routes
 
 
@@ -79,10 +80,9 @@ def _ways(routes: Blueprint, research: Research) -> None:
         type_, slash, id_ = reference.partition("/")
         if not (type_.isalpha() and slash and _ID.fullmatch(id_)):
             raise Invalid("Name a resource as Type/id.", expression="resource")
+        g.omop_target = reference
         if not visitor.lineage:
-            error = Forbidden("Your role has no right to the way from a resource to a row.")
-            research.guard.refused(visitor.subject, visitor.request, reference, error)
-            raise error
+            raise Forbidden("Your role has no right to the way from a resource to a row.")
         with research.lineage().read() as session:
             found, persons = descendants(session, type_, id_)
             concerned = patients(session, persons)
@@ -94,6 +94,7 @@ def _let_in(research: Research, target: str, *parameters: str) -> Visitor:
     """Let a reader in; then refuse parameters that nobody reads: a misspelt one would change the answer unseen."""
     number = str(request.environ.get("chartloop.request_id") or ids.request_id())
     visitor = research.guard.let_in(number, target[:200])
+    g.omop_visitor, g.omop_target = visitor, target[:200]
     unknown = sorted(set(request.args) - set(parameters))
     if unknown or any(len(request.args.getlist(name)) > 1 for name in parameters):
         raise Invalid("This page takes no such parameter." if unknown else "A parameter may be given once.", code="not-supported")
@@ -105,7 +106,7 @@ def _table(research: Research, visitor: Visitor, table: Table, cursor: str) -> R
         page = read_page(session, table, cursor, words=visitor.words)
         facts = shown(page.columns, page.rows, concept_names(session, page.columns, page.rows))
     hidden = withheld(table, words=visitor.words)
-    research.guard.shown(visitor, (f"omop/{table.name}",), _patients(research, facts), query=request.query_string.decode("ascii", "replace"))
+    research.guard.shown(visitor, (f"omop/{table.name}",), _patients(research, facts), query=_query())
     following = url_for("omop.table", name=table.name, page=page.next) if page.next else ""
     if _wants_json():
         return jsonify(page_to_json(table, facts, hidden, following))
@@ -137,6 +138,22 @@ def _patients(research: Research, facts: Shown) -> tuple[str, ...]:
         return patients(session, facts.persons)
 
 
+def _query() -> str:
+    return request.query_string.decode("ascii", "replace")[:_LONGEST_QUERY]
+
+
+def _recorded(guard: Guard, error: ChartloopError) -> ChartloopError:
+    """Record what somebody who was let in did not get; who was not is recorded already."""
+    visitor: Visitor | None = g.get("omop_visitor")
+    if visitor is None or error.category == "unavailable":
+        return error
+    try:
+        guard.refused(visitor.subject, visitor.request, g.omop_target, error, query=_query())
+    except ChartloopError as unavailable:
+        return unavailable
+    return error
+
+
 def _wants_json() -> bool:
     return request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
 
@@ -145,9 +162,10 @@ def _page(template: str, visitor: Visitor, **facts: Any) -> Response:
     return make_response(render_template(f"omop/{template}", visitor=visitor, link_of=link_of, **facts))
 
 
-def _answers(routes: Blueprint) -> None:
+def _answers(routes: Blueprint, guard: Guard) -> None:
     @routes.errorhandler(ChartloopError)
     def sorry(error: ChartloopError) -> Response:
+        error = _recorded(guard, error)
         status = STATUS.get(error.category, 500)
         if _wants_json():
             answer = jsonify({"error": {"code": error.category, "text": str(error)}})

@@ -13,9 +13,10 @@ from chartloop.kernel.db import Session
 from chartloop.kernel.errors import Forbidden, NotFound, PreconditionFailed
 from fhir_server import rows
 from fhir_server.auditing import refusals_audited
+from fhir_server.committing import commit
 from fhir_server.preparing import deletion
 from fhir_server.store import Also, Store, Stored, Written, acting, require
-from fhir_server.writing import Batch, Change, commit
+from fhir_server.writing import Batch, Change
 
 
 def delete(

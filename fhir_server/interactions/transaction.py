@@ -13,6 +13,7 @@ from chartloop.kernel import ids
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.errors import ChartloopError, Invalid
 from fhir_server.auditing import refusals_audited
+from fhir_server.committing import commit
 from fhir_server.entry_request import EntryRequest, entry_request
 from fhir_server.interactions.entry_reads import Answer, answer_read, require_answer
 from fhir_server.interactions.update import require_update
@@ -21,7 +22,7 @@ from fhir_server.preparing import encode
 from fhir_server.store import Also, Store, acting, require
 from fhir_server.transaction_plan import Item, TransactionPlan, naming, refuse_doubles
 from fhir_server.validation_bundle import BundleEntry, split_bundle
-from fhir_server.writing import Batch, commit
+from fhir_server.writing import Batch
 
 ORDER: Final = {"DELETE": 0, "POST": 1, "PUT": 2}
 

@@ -15,12 +15,13 @@ from chartloop.kernel.db import Session
 from chartloop.kernel.errors import Forbidden, MethodNotAllowed, NotFound, PreconditionFailed
 from fhir_server import rows
 from fhir_server.auditing import refusals_audited
+from fhir_server.committing import commit
 from fhir_server.preparing import encode, labelling, new_version, require_whole
 from fhir_server.rows import Row
 from fhir_server.store import Also, Label, Store, Stored, Written, acting, require
 from fhir_server.validation import Validated, validate
 from fhir_server.visible import after_write
-from fhir_server.writing import Batch, Change, commit
+from fhir_server.writing import Batch, Change
 
 
 def update(

@@ -12,6 +12,7 @@ from flask import Blueprint, Response, request
 
 from chartloop.kernel.access.rows import RowAttributes
 from chartloop.kernel.access.scope import Scope
+from chartloop.kernel.audit.record import AuditRecord
 from chartloop.kernel.errors import ChartloopError, Forbidden, Invalid, NotFound, UnsupportedMedia
 from fhir_server.answer import HttpAnswer, error_answer
 from ingest.telemetry.intake import Request
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from chartloop.kernel.access.engine import Access
+    from chartloop.kernel.audit.journal import Audit
     from fhir_server.calls import Call, Gate
     from ingest.telemetry.intake import TelemetryIntake
 
@@ -31,10 +33,10 @@ _JSON: Final = (("Content-Type", "application/json; charset=utf-8"),)
 SEND: Final = "send-telemetry"
 
 
-def blueprint(gate: Gate, access: Access, intake: TelemetryIntake) -> Blueprint:
+def blueprint(gate: Gate, access: Access, audit: Audit, intake: TelemetryIntake) -> Blueprint:
     """Make the route."""
     routes = Blueprint("telemetry", __name__)
-    door = _Door(gate, access, intake)
+    door = _Door(gate, access, audit, intake)
 
     @routes.post("/intake/telemetry/<vendor>")
     def receive(vendor: str) -> Response:
@@ -47,9 +49,10 @@ def blueprint(gate: Gate, access: Access, intake: TelemetryIntake) -> Blueprint:
 class _Door:
     """Decides whether a sender may send, and lets the intake do the rest."""
 
-    def __init__(self, gate: Gate, access: Access, intake: TelemetryIntake) -> None:
+    def __init__(self, gate: Gate, access: Access, audit: Audit, intake: TelemetryIntake) -> None:
         self._gate = gate
         self._access = access
+        self._audit = audit
         self._intake = intake
 
     def work(self, vendor: str) -> Callable[[Call], HttpAnswer]:
@@ -61,12 +64,17 @@ class _Door:
                 asked = _asked(vendor, call)
                 self._require(call.scope, asked.subject)
                 said, changed = self._intake.receive(call.environ, asked)
+                self._taken(call.scope, f"{target}/{said['payload']}", asked.subject)
             except ChartloopError as error:
                 self._gate.repository.refused(call.scope, target, error)
                 return error_answer(error)
             return HttpAnswer(201 if changed else 200, _JSON, msgspec.json.encode(said))
 
         return receive
+
+    def _taken(self, scope: Scope, payload: str, subject: str) -> None:
+        """Record who sent a payload for whom, also where nothing in it was new: the Observations are written by an engine, and some only later."""
+        self._audit.access(AuditRecord("C", SEND, "0", scope.subject, (payload,), (subject,), request=scope.request))
 
     def _require(self, scope: Scope, subject: str) -> None:
         """Refuse who cannot see the patient or create Observations of this patient, or send one's own.
@@ -85,7 +93,10 @@ def _asked(vendor: str, call: Call) -> Request:
     if vendor not in VENDORS:
         raise NotFound(f"Vendors are {', '.join(sorted(VENDORS))}.")
     _require_media(call.environ, vendor)
-    query = dict(parse_qsl(call.query, keep_blank_values=True))
+    said = parse_qsl(call.query, keep_blank_values=True)
+    query = dict(said)
+    if len(query) < len(said):  # which of them would count, nobody should have to guess
+        raise Invalid("A parameter may be given once.", code="duplicate")
     subject = query.get("subject", "")
     if not _SUBJECT.fullmatch(subject):
         raise Invalid("Name whose readings these are: ?subject=Patient/123.", code="required", expression="subject")

@@ -23,6 +23,8 @@ _DEEPEST: Final = 64
 _LONGEST_TOKEN: Final = 4_000_000
 _COUNTED: Final = frozenset({"Workout", "ActivitySummary", "ClinicalRecord", "Audiogram", "VisionPrescription", "StateOfMind"})
 """Elements beside Record that hold measures: counted by name."""
+_ENCODINGS: Final = frozenset({"utf-8", "utf-16", "us-ascii", "iso-8859-1"})
+"""Encodings that the parser knows by itself; for others it would ask for one of Python's codecs."""
 _NO_ENTITIES: Final = "Entities are not declared here: nothing in a DTD is processed."
 
 
@@ -69,6 +71,7 @@ class _Export:
         parser.EndElementHandler = self._end
         parser.EntityDeclHandler = self._entity
         parser.StartDoctypeDeclHandler = self._doctype
+        parser.XmlDeclHandler = self._declared
         self._records = Records(context, lambda: parser.CurrentLineNumber)
         self._found: list[Item] = []
         self._depth = 0
@@ -105,6 +108,8 @@ class _Export:
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
+        if self._depth > _DEEPEST:
+            raise _Refused(Problem(f"line {self._parser.CurrentLineNumber}", f"Elements nest deeper than {_DEEPEST}.", "structure"))
         if name == "Record":
             self._found.extend(self._records.start(attributes))
         elif name == "MetadataEntry":
@@ -117,8 +122,6 @@ class _Export:
             self._root = True
             if name != "HealthData":
                 raise _Refused(Problem("/", "The document element is HealthData.", "structure"))
-        if self._depth > _DEEPEST:
-            raise _Refused(Problem(f"line {self._parser.CurrentLineNumber}", f"Elements nest deeper than {_DEEPEST}.", "structure"))
         if name in _COUNTED:
             self._found.append(Unknown(name))
 
@@ -126,6 +129,11 @@ class _Export:
         self._depth -= 1
         if name == "Record":  # what is told after it is told of the Correlation around it
             self._found.extend(self._records.flush())
+
+    def _declared(self, version: str, encoding: str | None, standalone: int) -> None:
+        """Told before the parser looks for a codec of that name."""
+        if encoding is not None and encoding.lower() not in _ENCODINGS:
+            raise _Refused(Problem("line 1", "The encoding that the document declares is not supported: a payload is in UTF-8.", "not-supported"))
 
     def _entity(self, *declared: object) -> None:
         raise _Refused(Problem(f"line {self._parser.CurrentLineNumber}", _NO_ENTITIES, "security"))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from ingest.vendors import times
-from ingest.vendors.json_document import decode
+from ingest.vendors.json_document import decode, literal
 from ingest.vendors.measure import NO_NUMBER, Context, number, scale
 from ingest.vendors.metric import METRICS
 from ingest.vendors.reading import ABOVE, BELOW, Item, Problem, Reading, Source, Unknown
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 METRIC: Final = "glucose-interstitial"
 _RANGE: Final = {"low": BELOW, "high": ABOVE}
+_LONGEST: Final = 200
 _UNITS: Final = {"mg/dl": "mg/dL", "mmol/l": "mmol/L"}
 
 
@@ -58,7 +59,7 @@ def read(body: bytes, context: Context) -> Iterator[Item]:
         return
     for number_, raw in enumerate(page.records):
         if page.recordType != "egv":
-            yield Unknown(page.recordType)
+            yield Unknown(page.recordType[:_LONGEST])
             continue
         path = f"records[{number_}]"
         record = decode(raw, _Record, path)
@@ -77,7 +78,7 @@ def _reading(record: _Record, path: str, context: Context) -> Item:
     value, flags = measured
     return Reading(
         METRIC,
-        Source("dexcom", "Dexcom", record.transmitterId or "", "Dexcom", record.transmitterGeneration or ""),
+        Source("dexcom", "Dexcom", (record.transmitterId or "")[:_LONGEST], "Dexcom", (record.transmitterGeneration or "")[:_LONGEST]),
         when.us,
         when.us,
         when.offset,
@@ -85,13 +86,13 @@ def _reading(record: _Record, path: str, context: Context) -> Item:
         flags | context.flags(METRIC, value, when.us, when.us),
         record.recordId,
         context.received,
-        f"trend={record.trend}" if record.trend else "",
+        f"trend={record.trend[:_LONGEST]}" if record.trend else "",
     )
 
 
 def _measured(record: _Record, unit: str | None) -> tuple[Decimal, int] | Unknown | Problem | None:
     """Value in mg/dL, and whether the sensor's range ends there; `LOW`, `HIGH` and the status say the same and need no unit, as no value needs none."""
-    text = bytes(record.value).decode().strip('"').strip().lower()
+    text = literal(record.value).strip('"').strip().lower()
     status = (record.status or "").lower()
     outside = _RANGE.get(text) or _RANGE.get(status)
     limits = METRICS[METRIC].limits

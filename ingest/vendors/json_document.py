@@ -45,6 +45,11 @@ def _decoder(shape: Hashable) -> Callable[[bytes | msgspec.Raw], Any]:
     return msgspec.json.Decoder(shape).decode
 
 
+def literal(raw: msgspec.Raw) -> str:
+    """A value as it is written; bytes that are no UTF-8, which nobody has looked at so far, become marks that no number has."""
+    return bytes(raw).decode("utf-8", "replace")
+
+
 def below(path: str, member: str) -> str:
     """Path of a member of an element."""
     return f"{path}.{member}" if path else member

@@ -130,7 +130,7 @@ def _header(header: _Header, path: str, context: Context) -> Header | Problem:
         return Problem(below(path, "modality" if header.modality else "acquisition_provenance.modality"), "The modality is sensed or self-reported.", "code-invalid")
     name = provenance.source_name or next((sheet.datasheet_reference for sheet in header.external_datasheets), "")
     return Header(
-        schema=header.schema_id.name,
+        schema=header.schema_id.name[:200],
         namespace=header.schema_id.namespace,
         version=header.schema_id.version,
         id=header.id or header.uuid,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from ingest.vendors import times
-from ingest.vendors.json_document import below, decode
+from ingest.vendors.json_document import below, decode, literal
 from ingest.vendors.measure import NO_NUMBER, Context, number, scale
 from ingest.vendors.metric import METRICS, STATISTICS, over
 from ingest.vendors.open_mhealth_schema import DURATION, SCHEMAS, SPECIMENS, TOLD, WORDS, Header, Measure, Schema
@@ -152,12 +152,12 @@ def _metric(measure: Measure, words: Mapping[str, str], span: Span) -> str | Non
 
 def _value(raw: msgspec.Raw, place: str, measure: Measure, header: Header) -> Decimal | Problem:
     if measure.member == "step_count" and header.major <= _BARE_STEPS and bytes(raw)[:1] != b"{":
-        bare = number(bytes(raw).decode())
+        bare = number(literal(raw))
         return Problem(place, NO_NUMBER) if bare is None else bare
     found = decode(raw, _UnitValue, place)
     if isinstance(found, Problem):
         return found
-    value = number(bytes(found.value).decode())
+    value = number(literal(found.value))
     if value is None:
         return Problem(below(place, "value"), NO_NUMBER)
     code = measure.units.get(found.unit)
@@ -214,7 +214,7 @@ def _civil(date: str, path: str, context: Context) -> Span | Problem:
 
 
 def _length(duration: _UnitValue, path: str) -> int | Problem:
-    value, unit = number(bytes(duration.value).decode()), DURATION.get(duration.unit)
+    value, unit = number(literal(duration.value)), DURATION.get(duration.unit)
     if unit is None:
         return Problem(below(path, "unit"), f"The unit is one of {', '.join(DURATION)}.", "code-invalid")
     if value is None or not 0 <= convert(value, unit, "d") < 36_600:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from ingest.vendors.times import Moment
 
 
+_VERSION_DIGITS: Final = 9
+
+
 class Header(NamedTuple):
     """What a header says, in either standard's words.
 
@@ -44,7 +47,7 @@ class Header(NamedTuple):
     def major(self) -> int:
         """Major version of the schema; 1 where it is no number."""
         first = self.version.partition(".")[0]
-        return int(first) if first.isascii() and first.isdigit() else 1
+        return int(first) if first.isascii() and first.isdigit() and len(first) <= _VERSION_DIGITS else 1
 
 
 class Measure(NamedTuple):

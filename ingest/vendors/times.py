@@ -88,7 +88,7 @@ def iso(us: int, offset: int) -> str:
     local = EPOCH + timedelta(microseconds=us, minutes=offset)
     rest = f".{local.microsecond // 1000:03d}" if local.microsecond >= 1000 else ""
     sign = "-" if offset < 0 else "+"
-    return f"{local:%Y-%m-%dT%H:%M:%S}{rest}{sign}{abs(offset) // 60:02d}:{abs(offset) % 60:02d}"
+    return f"{local.year:04d}-{local:%m-%dT%H:%M:%S}{rest}{sign}{abs(offset) // 60:02d}:{abs(offset) % 60:02d}"
 
 
 def _localized(naive: datetime, zone: ZoneInfo | None) -> Moment | str:

@@ -60,7 +60,7 @@ def wanted(app_context: str) -> str:
         return ""
     try:
         said = json.loads(app_context)
-    except ValueError:
+    except (ValueError, RecursionError):
         said = None
     id_ = said.get("riskAssessment") if isinstance(said, dict) else None
     if not isinstance(id_, str) or not LOCAL.fullmatch(f"RiskAssessment/{id_}"):
@@ -84,8 +84,8 @@ def read_explanation(fhir: Fhir, patient: str, id_: str) -> Explanation:
         message = "No patient is open in the EHR."
         raise NothingToExplainError(message)
     estimates = [resource_to_assessment(r) for r in _allowed_search(fhir, patient) if _is_of(r, patient)]
-    chosen = id_ or next((estimate.id for estimate in estimates), "")
-    resource = _allowed_read(fhir, f"RiskAssessment/{chosen}") if chosen else None
+    chosen = f"RiskAssessment/{id_ or next((estimate.id for estimate in estimates), '')}"
+    resource = _allowed_read(fhir, chosen) if LOCAL.fullmatch(chosen) and ".." not in chosen else None
     if resource is None:
         raise NothingToExplainError(NothingToExplainError.__doc__)
     if not _is_of(resource, patient):

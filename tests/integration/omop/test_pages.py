@@ -325,6 +325,26 @@ def test_every_view_and_every_refusal_is_audited(house):
     assert (nobody["outcome"], nobody["reason"], nobody["subject"]["id"]) == ("4", "unauthenticated", "anonymous")
 
 
+@pytest.mark.parametrize(
+    ("path", "category", "target"),
+    [
+        ("/omop/tables/nothing", "not-found", "omop/nothing"),
+        ("/omop/tables/person/999", "not-found", "omop/person/999"),
+        ("/omop/tables/person?page=x", "invalid", "omop/person"),
+        ("/omop/tables/person?pgae=x", "invalid", "omop/person"),
+        ("/omop/lineage?resource=Observation/o1", "forbidden", "Observation/o1"),
+    ],
+)
+@pytest.mark.conformance("OMOP", "A question of a researcher that gets no answer is in the audit log too, once")
+def test_what_a_researcher_asked_for_in_vain_is_audited_once(house, path, category, target):
+    before = len(house.audited())
+    token = house.token("researcher")
+    Client(house.wsgi).get(path, headers={"Authorization": f"Bearer {token}"})
+    (record,) = [each for each in house.audited()[before:] if each["interaction"].startswith("omop-")]
+    assert (record["outcome"], record["reason"], record["targets"], record["subject"]["role"]) == ("4", category, [target], "researcher")
+    assert record["query"] == path.partition("?")[2]
+
+
 def test_a_page_has_a_strict_policy_and_no_script_or_style_of_its_own(house):
     for path in PAGES:
         answer = house.get(path, "researcher")

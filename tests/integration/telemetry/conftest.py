@@ -51,7 +51,7 @@ class World:
         gate = Gate(self.repository, self._authenticate, BASE, Limits())
         app = Flask("test", static_folder=None)
         app.register_blueprint(fhir_blueprint(gate), url_prefix="/fhir")
-        app.register_blueprint(routes.blueprint(gate, access, self.intake))
+        app.register_blueprint(routes.blueprint(gate, access, self.audit, self.intake))
         self.client = Client(app)
         operator = Scope(Subject(id="op", role="operator", scopes=SYSTEM), "create")
         self.patient = self.repository.create(operator, {"resourceType": "Patient", "name": [{"family": "Smith"}]}).stored.id

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 
 from tests.integration.telemetry.payloads import HOUR, export, record
@@ -53,6 +56,23 @@ def test_a_request_that_cannot_be_read_is_refused_with_an_outcome(world, vendor,
     assert said in answer.json["issue"][0]["diagnostics"]
     assert _refusals(world) > before
     assert not (world.data / "telemetry").exists()
+
+
+@pytest.mark.conformance("Telemetry", "who sent a payload for whom is in the audit log, also where it brought nothing new")
+def test_every_payload_that_was_taken_is_in_the_audit_log(world):
+    for _ in range(2):
+        sent = world.send("dexcom", HOUR).json
+    journal = b"".join(path.read_bytes() for path in sorted((world.data / "audit").rglob("*")) if path.is_file())
+    records = [json.loads(found) for found in re.findall(rb'\{"action":"C"[^{]*"interaction":"send-telemetry".*?"targets":\[[^\]]*\]\}', journal)]
+    assert [(each["outcome"], each["patients"], each["targets"]) for each in records] == [("0", [f"Patient/{world.patient}"], [f"telemetry/dexcom/{sent['payload']}"])] * 2
+    assert records[0]["subject"]["role"] == "clinician"
+
+
+def test_a_subject_that_is_named_twice_is_nobodys(world):
+    query = f"subject=Patient/{world.patient}&subject=Patient/{world.other}"
+    answer = world.client.post(f"/intake/telemetry/dexcom?{query}", json=HOUR, headers={"Authorization": "Bearer clinician"})
+    assert (answer.status_code, answer.json["issue"][0]["diagnostics"]) == (400, "A parameter may be given once.")
+    assert not world.observations()
 
 
 def test_a_payload_that_is_too_large_is_not_kept(make_world):

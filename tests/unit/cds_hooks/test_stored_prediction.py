@@ -70,6 +70,8 @@ def with_probability(value):
         (risk(prediction=[7]), "RiskAssessment.prediction[0]"),
         (risk(occurrenceDateTime=None), "RiskAssessment.occurrenceDateTime"),
         (risk(occurrenceDateTime="yesterday"), "RiskAssessment.occurrenceDateTime"),
+        (risk(occurrenceDateTime="9999-12-31T23:59:60Z"), "RiskAssessment.occurrenceDateTime"),
+        (risk(occurrenceDateTime="0001-01-01T00:00:00+14:00"), "RiskAssessment.occurrenceDateTime"),
         (risk(code={"text": 7}), "RiskAssessment.code.text"),
         (risk(extension=[7]), "RiskAssessment.extension[0]"),
         (risk(extension=[{"url": f"{BASE}/StructureDefinition/risk-missing"}]), "RiskAssessment.extension[0].valueString"),

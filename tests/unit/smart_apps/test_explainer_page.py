@@ -197,7 +197,15 @@ def test_a_link_names_its_estimate_or_leaves_it_open(context: str, id_: str) -> 
     assert wanted(context) == id_
 
 
-@pytest.mark.parametrize("context", ["{", "[]", '"r"', "{}", '{"riskAssessment":7}', '{"riskAssessment":""}', '{"riskAssessment":"../Patient/1"}', '{"riskAssessment":"a/b"}'])
+@pytest.mark.parametrize("context", ["{", "[]", '"r"', "{}", '{"riskAssessment":7}', '{"riskAssessment":""}', '{"riskAssessment":"../Patient/1"}', '{"riskAssessment":"a/b"}', "[" * 1_900])
 def test_a_link_that_says_something_else_is_refused(context: str) -> None:
     with pytest.raises(NothingToExplainError):
         wanted(context)
+
+
+@pytest.mark.parametrize("chosen", ["../Patient/anna", "..", "<script>", "r1?_format=xml", "r1/_history", "r1#", "a b"])
+@pytest.mark.conformance("Explanation page", "an estimate is asked for by its id: nothing else in the address reaches the EHR")
+def test_what_is_no_id_is_not_asked_of_the_ehr(chart: Chart, chosen: str) -> None:
+    with pytest.raises(NothingToExplainError):
+        read_explanation(chart, "anna", chosen)
+    assert not chart.reads

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from ingest.vendors import apple_health, dexcom, open_mhealth
+from ingest.vendors.apple_prolog import without_doctype
 from ingest.vendors.measure import Context
 from ingest.vendors.open_mhealth_schema import SCHEMAS
 from ingest.vendors.reading import ABOVE, BELOW, IMPLAUSIBLE_TIME, IMPLAUSIBLE_VALUE, SELF_REPORTED, Problem, Unknown
@@ -198,7 +199,8 @@ def test_attributes_of_megabytes_are_not_remembered():
 @pytest.mark.parametrize(
     ("xml", "path"),
     [(b"", "line 1, column 1"), (b"<Other/>", "/"), (b"<HealthData><Record></HealthData>", "line 1, column 23"), (b"<HealthData>" + b"<a>" * 100, "line 1"),
-     (b'<HealthData><Record type="' + b"x" * 5_000_000, "line 1")],
+     (b'<HealthData><Record type="' + b"x" * 5_000_000, "line 1"), (b"<HealthData>" + b"<Record>" * 100, "line 1"),
+     (b'<?xml version="1.0" encoding="utf-7"?><HealthData/>', "line 1"), (b'<?xml version="1.0" encoding="rot13"?><HealthData/>', "line 1")],
 )  # fmt: skip
 def test_xml_that_is_no_export_ends_with_a_problem(xml, path):
     *_, last = apple_health.read(io.BytesIO(xml), PLAIN)
@@ -210,6 +212,49 @@ def test_a_malformed_document_type_of_apple_does_no_harm():
     broken = "<!DOCTYPE HealthData [\n<!ATTLIST Record\n startDate CDATA #REQUIRED\n<!ELEMENT oops>\n]>\n"
     (found,) = _apple(record("HKQuantityTypeIdentifierHeartRate", 60, "count/min", "2026-03-09 07:00:00 -0400"), doctype=broken)
     assert found.value == 60
+
+
+@pytest.mark.parametrize(
+    "prolog",
+    [b"<!DOCTYPE HealthData []>" + b"<!---->" * 100_000 + b"x", b"<!DOCTYPE HealthData [" * 40_000, b"<!DOCTYPE HealthData [" + b"]>" * 400_000 + b"x",
+     b"<!--" * 200_000, b"<?x" * 300_000, b"<?x?>" * 190_000 + b"y", b"<!DOCTYPE HealthData [" + b"<!-- -->" * 110_000],
+)  # fmt: skip
+@pytest.mark.conformance("Attacks", "94: a document type declaration that was made to be slow is read as fast as any other")
+def test_a_prolog_that_was_made_to_be_slow_is_read_in_time(prolog):
+    # A test of growth and not of the clock: what backtracks here does so for hours.
+    found = without_doctype(io.BytesIO(prolog + b"<HealthData></HealthData>"))
+    assert isinstance(found, bytes)
+    assert found.endswith(b"<HealthData></HealthData>")
+
+
+def test_comments_and_instructions_around_the_document_type_stay_where_they_are():
+    around = b'\xef\xbb\xbf<?xml version="1.0"?>\n<!-- one -->\n%s\n<!-- two --><?three?>\n<HealthData/>'
+    declared = b"<!DOCTYPE HealthData [\n<!-- ]> <!-- -->\n<!ELEMENT HealthData (Me)>\n]\n>"
+    assert without_doctype(io.BytesIO(around % declared)) == around % b"\n\n\n\n"
+
+
+@pytest.mark.parametrize("said", ["1" * 5000, "\N{SUPERSCRIPT TWO}.0", ""])
+def test_a_schema_version_that_is_no_number_stops_nothing(said):
+    body = {"step_count": 5, "effective_time_frame": {"time_interval": {"start_date_time": "2026-03-09T07:00:00Z", "end_date_time": "2026-03-09T07:10:00Z"}}}
+    (found,) = _omh(point("step-count", said, body))
+    assert found.value == 5
+
+
+@pytest.mark.parametrize(
+    ("read", "said", "path"),
+    [(dexcom.read, {"records": [{"systemTime": "2026-03-09T11:05:00Z", "displayTime": "2026-03-09T11:05:00Z", "value": "?"}]}, "records[0].value"),
+     (open_mhealth.read, point("heart-rate", "2.0", {"heart_rate": {"value": "?", "unit": "beats/min"}, **at("2026-03-09T07:00:00Z")}), "body.heart_rate.value")],
+)  # fmt: skip
+def test_bytes_that_are_no_utf_8_in_a_value_are_a_problem_at_its_place(read, said, path):
+    *_, last = read(json.dumps(said).encode().replace(b'"?"', b'"\xff"'), PLAIN)
+    assert isinstance(last, Problem)
+    assert last.path == path
+
+
+def test_names_that_vendors_make_up_are_kept_to_a_length():
+    (unknown,) = _omh(point("x" * 5_000, "1.0", {}))
+    (reading,) = _dexcom(transmitterId="t" * 5_000, trend="u" * 5_000)
+    assert max(len(unknown.name), len(reading.source.device), len(reading.detail)) < 300
 
 
 @pytest.mark.parametrize(
@@ -225,6 +270,7 @@ def test_a_time_names_one_instant_or_is_refused(text, zone, expected):
 def test_an_instant_is_written_as_the_subjects_clock_showed_it():
     assert iso(*moment("2026-03-09T07:05:00.250-04:30", None)) == "2026-03-09T07:05:00.250-04:30"
     assert iso(0, 0) == "1970-01-01T00:00:00+00:00"
+    assert iso(moment("1000-01-01T00:00:00Z", None).us, -840) == "0999-12-31T10:00:00-14:00"
 
 
 
