@@ -84,7 +84,7 @@ class _Export:
     def __exit__(self, *error: object) -> None:
         """Let go of the parser, which holds these handlers: with it its buffers end at once, not when the cycle collector comes."""
         parser = self._parser
-        parser.StartElementHandler = parser.EndElementHandler = parser.EntityDeclHandler = parser.StartDoctypeDeclHandler = None
+        parser.StartElementHandler = parser.EndElementHandler = parser.EntityDeclHandler = parser.StartDoctypeDeclHandler = parser.XmlDeclHandler = None
 
     def feed(self, piece: bytes, *, final: bool) -> Problem | None:
         """Parse a piece; give the problem at which the document ends."""
