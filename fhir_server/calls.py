@@ -99,6 +99,8 @@ class Gate:
         if environ["REQUEST_METHOD"] not in ("POST", "PUT"):
             return b""
         form = str(environ.get("CONTENT_TYPE", "")).partition(";")[0].strip().lower() == FORM
+        if str(environ.get("CONTENT_LENGTH") or "0") == "0" and "HTTP_TRANSFER_ENCODING" not in environ and "/$" in str(environ["PATH_INFO"]):
+            return b""  # an operation without parameters
         if not (form and str(environ["PATH_INFO"]).endswith("/_search")):
             require_json_body(environ)
         system = any(scope.startswith("system/") for scope in subject.scopes)

@@ -22,6 +22,7 @@ from fhir_server.interactions.search import search
 from fhir_server.interactions.transaction import transaction
 from fhir_server.interactions.update import update
 from fhir_server.interactions.vread import vread
+from fhir_server.operations.everything import everything
 from fhir_server.operations.stream import stream
 from fhir_server.store import Also, Page, Store, Stored, Written
 
@@ -90,6 +91,10 @@ class Repository:
     def stream(self, scope: Scope, types: Sequence[str]) -> Iterator[Stored]:
         """Yield every current resource of some types, under one audit record."""
         return stream(self._store, scope, types)
+
+    def everything(self, scope: Scope, type_: str, id_: str, query: str = "") -> Page:
+        """Return one page of a patient's or an encounter's compartment and what it refers to; no id: the patient in context."""
+        return everything(self._store, scope, type_, id_, query)
 
     def refused(self, scope: Scope, target: str, error: ChartloopError) -> None:
         """Make a refusal in front of the door (no token, a wrong media type) durable in the audit log."""

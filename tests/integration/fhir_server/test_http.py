@@ -146,7 +146,7 @@ def test_updates_and_deletes_have_their_statuses(api: Api) -> None:
         (403, "GET", "/fhir/Observation/1", None, {"role": "billing-administrator"}, "read on Observation is not permitted."),
         (404, "GET", "/fhir/Patient/1", None, {}, "There is nothing here."),
         (404, "GET", "/fhir/Colour/1", None, {}, "There is nothing here."),
-        (404, "GET", "/fhir/Patient/$everything", None, {}, "There is nothing here."),
+        (404, "GET", "/fhir/Patient/$nothing", None, {}, "There is nothing here."),
         (404, "GET", "/fhir/Patient/1/_history/1", None, {}, "There is nothing here."),
         (404, "GET", "/fhir/Patient/1/_history/x", None, {}, "There is nothing here."),
         (405, "PATCH", "/fhir/Patient/1", None, {}, "This cannot be done here."),
