@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from chartloop.kernel.access.scope import Scope
-from chartloop.kernel.errors import ChartloopError
+from chartloop.kernel.errors import ChartloopError, Issue
 from fhir_server.auditing import refused
 from fhir_server.interactions.batch import batch
 from fhir_server.interactions.create import create
@@ -23,7 +23,10 @@ from fhir_server.interactions.transaction import transaction
 from fhir_server.interactions.update import update
 from fhir_server.interactions.vread import vread
 from fhir_server.operations.everything import everything
+from fhir_server.operations.meta_change import meta_add, meta_delete
+from fhir_server.operations.meta_of import meta_of
 from fhir_server.operations.stream import stream
+from fhir_server.operations.validate import Trial, validate_resource
 from fhir_server.store import Also, Page, Store, Stored, Written
 
 __all__ = ["Also", "Page", "Repository", "Stored", "Written"]
@@ -95,6 +98,26 @@ class Repository:
     def everything(self, scope: Scope, type_: str, id_: str, query: str = "") -> Page:
         """Return one page of a patient's or an encounter's compartment and what it refers to; no id: the patient in context."""
         return everything(self._store, scope, type_, id_, query)
+
+    def validate(self, scope: Scope, type_: str, id_: str, mode: str, resource: bytes = b"") -> tuple[Issue, ...]:
+        """Return every error of a resource that would be created, updated or deleted, and what was not checked."""
+        return validate_resource(self._store, scope, type_, id_, Trial(mode, resource))
+
+    def meta(self, scope: Scope, type_: str = "", id_: str = "") -> dict[str, Any]:
+        """Return the Meta of a resource, or what is in use on a type or the system."""
+        return meta_of(self._store, scope, type_, id_)
+
+    def meta_add(
+        self, scope: Scope, type_: str, id_: str, meta: Mapping[str, Any], *, if_match: int | None = None
+    ) -> tuple[Written, dict[str, Any]]:
+        """Add profiles, tags and labels to a resource."""
+        return meta_add(self._store, scope, type_, id_, meta, if_match=if_match)
+
+    def meta_delete(
+        self, scope: Scope, type_: str, id_: str, meta: Mapping[str, Any], *, if_match: int | None = None
+    ) -> tuple[Written, dict[str, Any]]:
+        """Take profiles, tags and labels of a resource away; sensitivity labels stay."""
+        return meta_delete(self._store, scope, type_, id_, meta, if_match=if_match)
 
     def refused(self, scope: Scope, target: str, error: ChartloopError) -> None:
         """Make a refusal in front of the door (no token, a wrong media type) durable in the audit log."""

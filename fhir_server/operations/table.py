@@ -43,6 +43,10 @@ class Operation(NamedTuple):
 OPERATIONS: Final = (
     Operation("everything", "Patient-everything", (TYPE, INSTANCE), ("GET", "POST"), ("Patient",)),
     Operation("everything", "Encounter-everything", (INSTANCE,), ("GET", "POST"), ("Encounter",)),
+    Operation("validate", "Resource-validate", (TYPE, INSTANCE), ("POST",)),
+    Operation("meta", "Resource-meta", (SYSTEM, TYPE, INSTANCE), ("GET", "POST")),
+    Operation("meta-add", "Resource-meta-add", (INSTANCE,), ("POST",)),
+    Operation("meta-delete", "Resource-meta-delete", (INSTANCE,), ("POST",)),
 )
 
 
