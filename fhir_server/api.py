@@ -99,7 +99,7 @@ class Api:
         events = self._gate.audit_events if type_ == audit_event.TYPE else None
 
         def work(call: Call) -> HttpAnswer:
-            stored = events.read(call.scope, id_) if events else self._door.read(call.scope, type_, id_)
+            stored = events.read(call.scope, id_) if events else self._door.read(call.scope, type_, id_, call.query)
             return stored_answer(stored, call.environ)
 
         return self._do(environ, "read", type_, id_, work)
@@ -109,7 +109,7 @@ class Api:
 
         def work(call: Call) -> HttpAnswer:
             number = int(version) if version.isascii() and version.isdigit() and len(version) < len("2147483648") else 0
-            return stored_answer(self._door.vread(call.scope, type_, id_, number), call.environ)
+            return stored_answer(self._door.vread(call.scope, type_, id_, number, call.query), call.environ)
 
         return self._do(environ, "vread", type_, id_, work)
 

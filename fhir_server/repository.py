@@ -41,13 +41,13 @@ class Repository:
         """Take what the interactions work with."""
         self._store = store
 
-    def read(self, scope: Scope, type_: str, id_: str) -> Stored:
-        """Return the current version; NotFound where there is none for this reader, Gone where it is deleted."""
-        return read(self._store, scope, type_, id_)
+    def read(self, scope: Scope, type_: str, id_: str, query: str = "") -> Stored:
+        """Return the current version, or what `_summary` and `_elements` leave of it; NotFound where there is none for this reader, Gone where it is deleted."""
+        return read(self._store, scope, type_, id_, query)
 
-    def vread(self, scope: Scope, type_: str, id_: str, version: int) -> Stored:
+    def vread(self, scope: Scope, type_: str, id_: str, version: int, query: str = "") -> Stored:
         """Return one version."""
-        return vread(self._store, scope, type_, id_, version)
+        return vread(self._store, scope, type_, id_, version, query)
 
     def create(
         self, scope: Scope, body: Body, *, type_: str | None = None, if_none_exist: str = "", also: Also | None = None
