@@ -8,7 +8,7 @@ Spec: https://hl7.org/fhir/R4/operation-patient-everything.html, https://hl7.org
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
@@ -16,10 +16,10 @@ from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.db import Session
 from chartloop.kernel.errors import Gone, Invalid, NotFound
 from fhir_server.auditing import record, refusals_audited
-from fhir_server.compartment_rows import Compartment, care_dates, compartment
+from fhir_server.compartment_rows import NO_CONDITION, Compartment, care_dates, compartment
 from fhir_server.cursor import Position, seal, unseal
 from fhir_server.operations.everything_query import EverythingQuery, parse_everything
-from fhir_server.operations.referred import referred
+from fhir_server.operations.referred import Target, referred, targets_in
 from fhir_server.rows import Row, by_rids, current
 from fhir_server.search_conditions import Condition
 from fhir_server.search_query import CURSOR
@@ -129,17 +129,22 @@ def _wanted(asked: _Asked) -> bool:
 
 def _others(session: Session, store: Store, scope: Scope, asked: _Asked, whole: Shown | None) -> list[int]:
     """Find what the compartment refers to: from the page where it holds all of it, else by reading through all of it."""
-    shown = whole
-    if shown is None:
-        shown = _shown(store, scope, [asked.focus])
-        after = 0
-        while asked.inside is not None:
-            rids = asked.inside.page(session, Condition("1=1", ()), after, asked.snapshot, _PART)
-            shown += _shown(store, scope, _rows(session, rids))
-            if len(rids) < _PART:
-                break
-            after = rids[-1]
-    return referred(session, store, scope, shown, asked.focus.patient, asked.narrowed, asked.snapshot)
+    known: set[Target] = set()
+    targets: set[Target] = set()
+    for part in _parts(session, store, scope, asked) if whole is None else (whole,):
+        known.update((row.type, row.id) for row, _ in part)
+        targets |= targets_in(store, (stored for _, stored in part))
+    return referred(session, store, scope, targets - known, asked.focus.patient, asked.narrowed, asked.snapshot)
+
+
+def _parts(session: Session, store: Store, scope: Scope, asked: _Asked) -> Iterator[Shown]:
+    """Read through the compartment, whatever its size, a part at a time."""
+    yield _shown(store, scope, [asked.focus])
+    after, rids = 0, [0] * _PART
+    while asked.inside is not None and len(rids) == _PART:
+        rids = asked.inside.page(session, NO_CONDITION, after, asked.snapshot, _PART)
+        after = rids[-1] if rids else after
+        yield _shown(store, scope, _rows(session, rids))
 
 
 def _rows(session: Session, rids: Sequence[int]) -> list[Row]:

@@ -6,7 +6,7 @@ Spec: https://hl7.org/fhir/R4/references.html
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -17,7 +17,7 @@ from chartloop.kernel.db import Session
 from fhir_server.hashing import SEQUENCE_MASK
 from fhir_server.indexer_values import split_reference
 from fhir_server.references import references_in
-from fhir_server.rows import CHUNK, Row
+from fhir_server.rows import CHUNK
 from fhir_server.search_conditions import Condition
 from fhir_server.store import Store, Stored
 from fhir_server.type_filters import readable
@@ -27,23 +27,26 @@ from fhir_server.type_ids import TYPE_IDS
 _REFERENCE: Final = re.compile(rb'"reference":"([^"#\\][^"\\]*)"')
 
 
+Target = tuple[str, str]
+"""Type and id."""
+
+
 def referred(
-    session: Session, store: Store, scope: Scope, shown: Sequence[tuple[Row, Stored]], patient: str, narrowed: Condition, snapshot: int
+    session: Session, store: Store, scope: Scope, targets: Iterable[Target], patient: str, narrowed: Condition, snapshot: int
 ) -> list[int]:
-    """Find the rids of what these resources refer to and do not hold themselves, in order.
+    """Find the rids of what is referred to, in order.
 
     Args:
         session: A session with the snapshot of the page.
         store: The store.
         scope: Who asks, acting as a search.
-        shown: Resources as this reader sees them.
+        targets: What is referred to.
         patient: "Patient/1"; what is in the chart of another patient stays out.
         narrowed: A further condition over alias r.
         snapshot: Nothing that was made later.
     """
-    known = {(row.type, row.id) for row, _ in shown}
     wanted: dict[str, list[str]] = {}
-    for type_, id_ in sorted(_targets(store, shown) - known):
+    for type_, id_ in sorted(targets):
         wanted.setdefault(type_, []).append(id_)
     rids: list[int] = []
     for type_, ids in wanted.items():
@@ -61,10 +64,10 @@ def referred(
     return sorted(rids)
 
 
-def _targets(store: Store, shown: Sequence[tuple[Row, Stored]]) -> set[tuple[str, str]]:
-    """Collect type and id of every resource of this server that is referred to."""
+def targets_in(store: Store, shown: Iterable[Stored]) -> set[Target]:
+    """Collect every resource of this server that some resources refer to, as this reader sees them."""
     texts: set[bytes] = set()
-    for _, stored in shown:
+    for stored in shown:
         body = stored.body
         if b"\\u" in body or b"\\/" in body:  # a name or a reference may be written with escapes
             texts.update(text.encode() for _, text in references_in(msgspec.json.decode(body)))
@@ -74,6 +77,6 @@ def _targets(store: Store, shown: Sequence[tuple[Row, Stored]]) -> set[tuple[str
 
 
 @lru_cache(maxsize=65_536)
-def _target(text: str, base: str) -> tuple[str, str] | None:
+def _target(text: str, base: str) -> Target | None:
     foreign, type_, id_ = split_reference(text)
     return (type_, id_) if id_ and foreign in ("", base) and type_ in TYPE_IDS else None

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.clock import FakeClock
 from chartloop.kernel.db import Database, create_tables, open_database
 from fhir_server.repository import Repository
@@ -215,3 +216,17 @@ def test_the_capability_statement_names_it(api: Api) -> None:
     assert ("everything", "http://hl7.org/fhir/OperationDefinition/Patient-everything") in said["Patient"]
     assert ("everything", "http://hl7.org/fhir/OperationDefinition/Encounter-everything") in said["Encounter"]
     assert "everything" not in {name for name, _ in said["Observation"]}
+
+
+def test_a_chart_larger_than_one_part_is_read_through_to_its_end(api: Api, repository: Repository, operator: Scope) -> None:
+    entries = [
+        {"resource": {**_observation(""), "performer": [{"reference": f"Practitioner/{'doc' if number < 600 else 'stranger'}"}]}, "request": {"method": "POST", "url": "Observation"}}
+        for number in range(601)
+    ]  # fmt: skip
+    for entry in entries:
+        del entry["resource"]["id"]
+    repository.transaction(operator, {"resourceType": "Bundle", "type": "transaction", "entry": entries})
+    pages = _pages(api, "Patient/p1/$everything?_count=400")
+    assert [len(page) for page in pages] == [400, 210]
+    assert len({each for page in pages for each in page}) == 610
+    assert _pages(api, "Patient/p1/$everything?_type=Practitioner") == [["+Practitioner/doc", "+Practitioner/stranger"]]
