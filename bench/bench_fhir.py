@@ -154,6 +154,7 @@ def measure(said: argparse.Namespace, port: int, token: str, kind: str) -> None:
         "search code, newest first, 50 a page": lambda: f"Observation?code=http://loinc.org|{rnd.choice(CODES)}&_sort=-date&_count=50",
         "search name": lambda: f"Patient?name=family{rnd.randrange(said.patients)}",
         "search identifier": lambda: f"Patient?identifier=urn:mrn|{rnd.randrange(said.patients)}",
+        f"$everything of {said.observations + 1} resources": lambda: f"Patient/b{rnd.randrange(said.patients)}/$everything",
         "search patient, with _revinclude": lambda: f"Patient?_id=b{rnd.randrange(said.patients)}&_revinclude=Observation:patient",
     }
     for name, query in searches.items():
@@ -164,7 +165,8 @@ def measure(said: argparse.Namespace, port: int, token: str, kind: str) -> None:
                     yield request("GET", "/fhir/" + query().replace("|", "%7C"), token)  # type: ignore[operator]
 
             run = drive(port, clients, asks, said.seconds / 2)
-            say(f"{name}, {clients} clients", f"{run.rate():,.0f}/s", "p50 3 ms, p99 15 ms at 1 million resources", run)
+            target = "20 ms for 1,000 resources" if "$" in name else "p50 3 ms, p99 15 ms at 1 million resources"
+            say(f"{name}, {clients} clients", f"{run.rate():,.0f}/s", target, run)
 
 
 def report_disk(url: str, home: Path) -> None:

@@ -11,6 +11,8 @@ from email.utils import format_datetime, parsedate_to_datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import msgspec
+
 from chartloop.kernel.errors import ChartloopError
 from fhir_server.bundle import etag
 from fhir_server.negotiation import FHIR_JSON, Preferences
@@ -29,6 +31,13 @@ class HttpAnswer(NamedTuple):
 def json_answer(body: bytes, status: int = 200, *headers: tuple[str, str]) -> HttpAnswer:
     """Answer with FHIR JSON."""
     return HttpAnswer(status, (("Content-Type", FHIR_JSON), *headers), body)
+
+
+def prettily(answer: HttpAnswer, query: str) -> HttpAnswer:
+    """Lay a JSON body out for people where `_pretty=true` asks for it; every token stays as it was written."""
+    if "_pretty=true" not in query or not answer.body or ("Content-Type", FHIR_JSON) not in answer.headers:
+        return answer
+    return answer._replace(body=msgspec.json.format(answer.body, indent=2))
 
 
 def http_date(us: int) -> str:

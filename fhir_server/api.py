@@ -6,6 +6,7 @@ Spec: https://hl7.org/fhir/R4/http.html
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final, NamedTuple
 
 import msgspec
@@ -19,6 +20,8 @@ from fhir_server.bundle import history_bundle, response_bundle, searchset
 from fhir_server.calls import Call, Gate, Work
 from fhir_server.capability import capability_statement
 from fhir_server.negotiation import FORM, if_match, if_none_exist, preferences
+from fhir_server.operation_answers import ANSWERS
+from fhir_server.operations.table import OPERATIONS, Operation
 from fhir_server.type_ids import TYPE_IDS
 
 
@@ -56,6 +59,10 @@ def blueprint(gate: Gate) -> Blueprint:
         routes.add_url_rule(
             route.rule, f"{route.handler}-{number}", _view(handler), methods=[route.method], strict_slashes=False
         )
+    for number, operation in enumerate(OPERATIONS):
+        for place, rule in enumerate(operation.rules()):
+            view = _view(partial(api.operation, operation))
+            routes.add_url_rule(rule, f"operation-{number}-{place}", view, methods=list(operation.methods))
     statement = capability_statement(gate.base, [route.interaction for route in ROUTES])
     public = ("Access-Control-Allow-Origin", "*")  # SMART App Launch: metadata is for pages of every origin
     routes.add_url_rule("/metadata", "metadata", lambda: _response(json_answer(statement, 200, public)), methods=["GET"])
@@ -92,7 +99,7 @@ class Api:
         events = self._gate.audit_events if type_ == audit_event.TYPE else None
 
         def work(call: Call) -> HttpAnswer:
-            stored = events.read(call.scope, id_) if events else self._door.read(call.scope, type_, id_)
+            stored = events.read(call.scope, id_) if events else self._door.read(call.scope, type_, id_, call.query)
             return stored_answer(stored, call.environ)
 
         return self._do(environ, "read", type_, id_, work)
@@ -102,7 +109,7 @@ class Api:
 
         def work(call: Call) -> HttpAnswer:
             number = int(version) if version.isascii() and version.isdigit() and len(version) < len("2147483648") else 0
-            return stored_answer(self._door.vread(call.scope, type_, id_, number), call.environ)
+            return stored_answer(self._door.vread(call.scope, type_, id_, number, call.query), call.environ)
 
         return self._do(environ, "vread", type_, id_, work)
 
@@ -166,6 +173,16 @@ class Api:
             return json_answer(response_bundle(type_, run(call.scope, call.body), self._gate.base, representation=whole))
 
         return self._do(environ, "transaction", None, "", work, bulk=True)
+
+    def operation(self, operation: Operation, environ: Environ, type_: str = "", id_: str = "") -> HttpAnswer:
+        """Answer an operation; the address of one that few types have names no type_."""
+        type_ = type_ or (operation.types[0] if operation.types else "")
+        answering = ANSWERS[operation.name]
+
+        def work(call: Call) -> HttpAnswer:
+            return answering(self._door, self._gate.base, call, type_, id_)
+
+        return self._do(environ, "operation", type_ or None, id_, work)
 
     def other(self, environ: Environ, path: str = "") -> HttpAnswer:
         """Answer what has no interaction."""

@@ -15,7 +15,7 @@ from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.access.subject import Subject
 from chartloop.kernel.errors import ChartloopError, NotFound
 from chartloop.kernel.http import bearer_token, read_body, request_id
-from fhir_server.answer import HttpAnswer, error_answer
+from fhir_server.answer import HttpAnswer, error_answer, prettily
 from fhir_server.audit_event import AuditEvents
 from fhir_server.negotiation import FORM, require_json_answer, require_json_body
 from fhir_server.repository import Repository
@@ -64,9 +64,9 @@ class Gate:
         call: Call | None = None
         try:
             call = self._let_in(environ, action, target, bulk=bulk, streamed=streamed)
-            return work(call)
+            return prettily(work(call), call.query)
         except ChartloopError as error:
-            return error_answer(error)
+            return prettily(error_answer(error), str(environ.get("QUERY_STRING", "")))
         except Exception as error:
             return error_answer(self._unknown(error, call.scope if call else Scope(NOBODY, action), target))
 
@@ -99,6 +99,8 @@ class Gate:
         if environ["REQUEST_METHOD"] not in ("POST", "PUT"):
             return b""
         form = str(environ.get("CONTENT_TYPE", "")).partition(";")[0].strip().lower() == FORM
+        if str(environ.get("CONTENT_LENGTH") or "0") == "0" and "HTTP_TRANSFER_ENCODING" not in environ and "/$" in str(environ["PATH_INFO"]):
+            return b""  # an operation without parameters
         if not (form and str(environ["PATH_INFO"]).endswith("/_search")):
             require_json_body(environ)
         system = any(scope.startswith("system/") for scope in subject.scopes)

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from chartloop.kernel import clock
+from fhir_server.operations import table
 from fhir_server.search_params import for_type
 from fhir_server.search_query import searchable_params
 from fhir_server.type_ids import TYPE_IDS
@@ -35,6 +36,7 @@ def capability_statement(base: str, interactions: Sequence[str]) -> bytes:
         },
         "resource": [_resource(type_, on_types) for type_ in sorted(set(TYPE_IDS) - _INTERNAL)],
         "interaction": [{"code": code} for code in on_system],
+        **({"operation": operations} if (operations := table.of_system()) else {}),
     }
     return msgspec.json.encode(
         {
@@ -66,6 +68,7 @@ def _resource(type_: str, interactions: Sequence[str]) -> dict[str, Any]:
         "conditionalDelete": "not-supported",
         **({"searchInclude": includes} if includes else {}),
         "searchParam": [{"name": code, "type": params[code].type} for code in sorted(params)],
+        **({"operation": operations} if (operations := table.of_type(type_)) else {}),
     }
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from chartloop.kernel.access.scope import Scope
-from chartloop.kernel.errors import ChartloopError
+from chartloop.kernel.errors import ChartloopError, Issue
 from fhir_server.auditing import refused
 from fhir_server.interactions.batch import batch
 from fhir_server.interactions.create import create
@@ -22,7 +22,11 @@ from fhir_server.interactions.search import search
 from fhir_server.interactions.transaction import transaction
 from fhir_server.interactions.update import update
 from fhir_server.interactions.vread import vread
+from fhir_server.operations.everything import everything
+from fhir_server.operations.meta_change import meta_add, meta_delete
+from fhir_server.operations.meta_of import meta_of
 from fhir_server.operations.stream import stream
+from fhir_server.operations.validate import Trial, validate_resource
 from fhir_server.store import Also, Page, Store, Stored, Written
 
 __all__ = ["Also", "Page", "Repository", "Stored", "Written"]
@@ -37,13 +41,13 @@ class Repository:
         """Take what the interactions work with."""
         self._store = store
 
-    def read(self, scope: Scope, type_: str, id_: str) -> Stored:
-        """Return the current version; NotFound where there is none for this reader, Gone where it is deleted."""
-        return read(self._store, scope, type_, id_)
+    def read(self, scope: Scope, type_: str, id_: str, query: str = "") -> Stored:
+        """Return the current version, or what `_summary` and `_elements` leave of it; NotFound where there is none for this reader, Gone where it is deleted."""
+        return read(self._store, scope, type_, id_, query)
 
-    def vread(self, scope: Scope, type_: str, id_: str, version: int) -> Stored:
+    def vread(self, scope: Scope, type_: str, id_: str, version: int, query: str = "") -> Stored:
         """Return one version."""
-        return vread(self._store, scope, type_, id_, version)
+        return vread(self._store, scope, type_, id_, version, query)
 
     def create(
         self, scope: Scope, body: Body, *, type_: str | None = None, if_none_exist: str = "", also: Also | None = None
@@ -90,6 +94,30 @@ class Repository:
     def stream(self, scope: Scope, types: Sequence[str]) -> Iterator[Stored]:
         """Yield every current resource of some types, under one audit record."""
         return stream(self._store, scope, types)
+
+    def everything(self, scope: Scope, type_: str, id_: str, query: str = "") -> Page:
+        """Return one page of a patient's or an encounter's compartment and what it refers to; no id: the patient in context."""
+        return everything(self._store, scope, type_, id_, query)
+
+    def validate(self, scope: Scope, type_: str, id_: str, mode: str, resource: bytes = b"") -> tuple[Issue, ...]:
+        """Return every error of a resource that would be created, updated or deleted, and what was not checked."""
+        return validate_resource(self._store, scope, type_, id_, Trial(mode, resource))
+
+    def meta(self, scope: Scope, type_: str = "", id_: str = "") -> dict[str, Any]:
+        """Return the Meta of a resource, or what is in use on a type or the system."""
+        return meta_of(self._store, scope, type_, id_)
+
+    def meta_add(
+        self, scope: Scope, type_: str, id_: str, meta: Mapping[str, Any], *, if_match: int | None = None
+    ) -> tuple[Written, dict[str, Any]]:
+        """Add profiles, tags and labels to a resource."""
+        return meta_add(self._store, scope, type_, id_, meta, if_match=if_match)
+
+    def meta_delete(
+        self, scope: Scope, type_: str, id_: str, meta: Mapping[str, Any], *, if_match: int | None = None
+    ) -> tuple[Written, dict[str, Any]]:
+        """Take profiles, tags and labels of a resource away; sensitivity labels stay."""
+        return meta_delete(self._store, scope, type_, id_, meta, if_match=if_match)
 
     def refused(self, scope: Scope, target: str, error: ChartloopError) -> None:
         """Make a refusal in front of the door (no token, a wrong media type) durable in the audit log."""

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 
 from chartloop.kernel.errors import Invalid, Issue
 from fhir_server import search_values
 from fhir_server.search_params import SearchParam
 from fhir_server.search_values import Value
+from fhir_server.subset_query import SUMMARIES, Subset, element_names, problem
 
 MAX_COUNT: Final = 1000
 DEFAULT_COUNT: Final = 50
@@ -37,7 +38,7 @@ MODIFIERS: Final[Mapping[str, frozenset[str]]] = {
 }
 SORTABLE: Final = frozenset({"date", "string"})
 PARAMETERS_OF_RESULTS: Final = frozenset(
-    {"_sort", "_count", "_include", "_revinclude", "_total", "_summary", "_format", "_pretty", CURSOR}
+    {"_sort", "_count", "_include", "_revinclude", "_total", "_summary", "_elements", "_format", "_pretty", CURSOR}
 )
 
 ID: Final = SearchParam(id=-1, code="_id", type="token", targets=(), paths=("id",))
@@ -80,11 +81,17 @@ class Query:
     count: int = DEFAULT_COUNT
     total: str = "none"
     summary: str = "false"
+    elements: frozenset[str] = frozenset()
     includes: list[Include] = field(default_factory=list)
     revincludes: list[Include] = field(default_factory=list)
     cursor: str = ""
     ignored: list[str] = field(default_factory=list)
     pairs: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def subset(self) -> Subset:
+        """The part of each match that is asked for."""
+        return Subset("false" if self.summary == "count" else self.summary, self.elements)
 
     def paths(self) -> list[str]:
         """Element paths that this search filters or sorts the type on."""
@@ -119,6 +126,8 @@ def parse(type_: str, query: str, params_of: ParamsOf, *, base: str = "", lenien
         raise Invalid(issues=(Issue("error", "invalid", "The query string contains the character U+0000."),))
     for name, value in pairs:
         parser.take(name, value)
+    if parser.query.elements and parser.query.summary not in ("false", "count"):
+        parser.issues.append(problem(type_, ""))
     if parser.issues:
         raise Invalid(issues=tuple(parser.issues))
     return parser.query
@@ -214,12 +223,17 @@ class _Parser:
             self._one_of(name, value, ("none", "accurate"))
             self.query.total = value
         elif name == "_summary":
-            self._one_of(name, value, ("count", "false"))
-            self.query.summary = value
+            self.query.summary = value if value in (*SUMMARIES, "count") else self._refused(name)
+        elif name == "_elements":
+            self.query.elements |= element_names(self.query.type, value) or self._refused(name)
         elif name == "_format":
             self._one_of(name, value, ("json", "application/json", "application/fhir+json", "application/fhir json"))
         elif name == CURSOR:
             self.query.cursor = value
+
+    def _refused(self, name: str) -> Any:
+        self.issues.append(problem(self.query.type, name))
+        return "false" if name == "_summary" else frozenset()
 
     def _one_of(self, name: str, value: str, allowed: tuple[str, ...]) -> None:
         if value not in allowed:

@@ -21,7 +21,7 @@ def unchecked_codes(resource: Mapping[str, Any], path: str = "") -> Iterator[Iss
 def _node(value: Mapping[str, Any], node: str, path: str) -> Iterator[Issue]:
     if node == "Coding":
         if "code" in value and value.get("system") not in r4().code_systems:
-            yield Issue("warning", "not-found", "the code system is not loaded: the code was stored, not checked", path)
+            yield Issue("warning", "not-found", "the code system is not loaded: the code was not checked", path)
         return
     for element in r4().elements(node):
         for name, type_ in element.json_types().items():
@@ -39,7 +39,7 @@ def _items(value: object, element: Element, type_: str, path: str) -> Iterator[I
 
 def _item(value: object, element: Element, type_: str, path: str) -> Iterator[Issue]:
     if element.value_set is not None and element.value_set.codes is None and type_ == "code":
-        yield Issue("information", "not-supported", "the codes of this value set are not listed here: stored, not checked", path)
+        yield Issue("information", "not-supported", "the codes of this value set are not listed here: not checked", path)
     if not isinstance(value, dict):
         return
     if type_ == "Resource":

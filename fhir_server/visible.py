@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from chartloop.kernel.access.rows import RowAttributes
 from chartloop.kernel.access.scope import Scope
 from fhir_server.redaction import redact
@@ -11,10 +13,25 @@ from fhir_server.store import Store, Stored, acting
 
 def visible(store: Store, scope: Scope, row: Row) -> Stored:
     """Unpack a row that passed the row filter, and hide what this reader may not see of it."""
+    return _seen(store, row, None if row.deleted else store.access.elements(scope, row.attributes()))
+
+
+def all_visible(store: Store, scope: Scope, rows: Iterable[Row]) -> list[Stored]:
+    """Do the same for many rows; those that no policy can tell apart share one decision."""
+    decided: dict[tuple[object, ...], frozenset[str] | None] = {}
+    page: list[Stored] = []
+    for row in rows:
+        alike = (row.type_id, row.labels, row.patient, row.owner, row.insurer)
+        if alike not in decided:
+            decided[alike] = store.access.elements(scope, row.attributes())
+        page.append(_seen(store, row, decided[alike]))
+    return page
+
+
+def _seen(store: Store, row: Row, shown: frozenset[str] | None) -> Stored:
     if row.deleted:
         return _stored(row, b"", redacted=False)
     body = store.codec.unpack(row.codec, row.dict_id, row.packed)
-    shown = store.access.elements(scope, row.attributes())
     if shown is None:
         return _stored(row, body, redacted=False)
     return _stored(row, redact(body, shown), redacted=True)

@@ -15,6 +15,7 @@ from fhir_server.interactions.search import permitted_query, search
 from fhir_server.interactions.vread import vread
 from fhir_server.rows import current
 from fhir_server.store import Page, Store, Stored, Written, acting, require
+from fhir_server.subset_query import parse_subset
 
 Answer = Written | Stored | Page | ChartloopError
 """What an entry is answered with; an error in a batch, or where others were quicker than a transaction's read."""
@@ -34,6 +35,8 @@ def require_answer(store: Store, scope: Scope, request: EntryRequest, written: f
         return
     scope = acting(scope, "vread" if request.version else "history" if request.history else "read")
     require(store, scope, request.type)
+    if not request.history or request.version:
+        parse_subset(request.type, request.query)
     if request.history and not request.version:
         parse_history(request.query)
     if not request.id or f"{request.type}/{request.id}" in written:
@@ -49,9 +52,9 @@ def require_answer(store: Store, scope: Scope, request: EntryRequest, written: f
 def answer_read(store: Store, scope: Scope, request: EntryRequest) -> Stored | Page:
     """Answer one reading entry."""
     if request.version:
-        return vread(store, scope, request.type, request.id, request.version)
+        return vread(store, scope, request.type, request.id, request.version, request.query)
     if request.history:
         return history(store, scope, request.type, request.id, request.query)
     if request.id:
-        return read(store, scope, request.type, request.id)
+        return read(store, scope, request.type, request.id, request.query)
     return search(store, scope, request.type, request.query)

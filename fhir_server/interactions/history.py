@@ -6,10 +6,8 @@ Spec: https://hl7.org/fhir/R4/http.html#history
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from urllib.parse import urlencode
 
-from chartloop.kernel.access.rows import NOTHING
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.errors import Forbidden, NotFound
 from fhir_server.auditing import record, refusals_audited
@@ -18,6 +16,7 @@ from fhir_server.history_query import HistoryQuery, parse_history
 from fhir_server.rows import Row, versions
 from fhir_server.search_query import CURSOR
 from fhir_server.store import Page, Store, acting, require
+from fhir_server.type_filters import readable
 from fhir_server.type_ids import TYPE_IDS
 from fhir_server.visible import visible
 
@@ -51,7 +50,10 @@ def history(store: Store, scope: Scope, type_: str | None = None, id_: str | Non
 def _find(
     store: Store, scope: Scope, type_: str | None, id_: str | None, asked: HistoryQuery, start: Position | None
 ) -> list[Row]:
-    where, params = _filter(store, scope, [type_] if type_ else list(TYPE_IDS))
+    seen = readable(store, scope, [type_] if type_ else TYPE_IDS, version_labels=True)
+    if seen is None:
+        raise Forbidden
+    where, params = seen.sql, list(seen.params)
     if id_ is not None:
         where, params = f"r.fhir_id = ? AND {where}", [id_, *params]
     if asked.since is not None:
@@ -60,22 +62,3 @@ def _find(
         where, params = f"(v.updated, v.rid, v.version) < (?, ?, ?) AND {where}", [*start.after, *params]
     with store.db.read() as session:
         return versions(session, where, params, asked.count + 1, of_one=id_ is not None)
-
-
-def _filter(store: Store, scope: Scope, types: Sequence[str]) -> tuple[str, list[object]]:
-    """Write the row filters of many types; types that are filtered alike share one condition."""
-    alike: dict[tuple[str, tuple[object, ...]], list[int]] = {}
-    for type_ in types:
-        if store.access.permits(scope, type_):
-            row_filter = store.access.row_filter(scope, type_, version_labels=True)
-            if row_filter != NOTHING:
-                alike.setdefault((row_filter.sql, row_filter.params), []).append(TYPE_IDS[type_])
-    if not alike:
-        raise Forbidden
-    parts: list[str] = []
-    params: list[object] = []
-    for (sql, given), numbers in alike.items():
-        condition = sql.replace("{r}", "r").replace("{v}", "v")
-        parts.append(f"(r.type_id IN ({', '.join(map(str, numbers))}) AND ({condition}))")
-        params += given
-    return f"({' OR '.join(parts)})", params

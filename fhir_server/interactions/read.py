@@ -10,14 +10,17 @@ from chartloop.kernel.errors import Gone, NotFound
 from fhir_server.auditing import record, refusals_audited
 from fhir_server.rows import current
 from fhir_server.store import Store, Stored, acting, require
+from fhir_server.subset_query import parse_subset
+from fhir_server.subsetting import subset
 from fhir_server.visible import visible
 
 
-def read(store: Store, scope: Scope, type_: str, id_: str) -> Stored:
-    """Return the current version, after the audit record of it is durable."""
+def read(store: Store, scope: Scope, type_: str, id_: str, query: str = "") -> Stored:
+    """Return the current version, or the part of it that the query asks for, after the audit record of it is durable."""
     scope = acting(scope, "read")
     with refusals_audited(store, scope, f"{type_}/{id_}"):
         require(store, scope, type_)
+        wanted = parse_subset(type_, query)
         row = current(store.db, type_, id_, store.access.row_filter(scope, type_))
         if row is None:
             raise NotFound
@@ -25,4 +28,4 @@ def read(store: Store, scope: Scope, type_: str, id_: str) -> Stored:
             raise Gone
         stored = visible(store, scope, row)
     store.audit.access(record(scope, (f"{row.reference}/_history/{row.version}",), (row.patient,)))
-    return stored
+    return subset(stored, wanted)

@@ -21,6 +21,7 @@ from fhir_server.search_query import CURSOR, Query, parse
 from fhir_server.search_sql import Plan, plan
 from fhir_server.snapshot import last_number
 from fhir_server.store import Page, Store, Stored, acting, require
+from fhir_server.subsetting import subset
 from fhir_server.visible import visible
 
 
@@ -61,8 +62,10 @@ def search(store: Store, scope: Scope, type_: str, query: str, *, lenient: bool 
         Issue("warning", "not-supported", f"Parameter {name[:64]!r} is not supported and was ignored.")
         for name in parsed.ignored
     )
-    neighbours = tuple(stored for _, stored in found.neighbours)
-    return Page(tuple(found.page), neighbours, found.total, link, said, warnings)
+    of_matches, of_included = parsed.subset, parsed.subset._replace(elements=frozenset())
+    entries = tuple(subset(stored, of_matches) for stored in found.page)
+    neighbours = tuple(subset(stored, of_included) for _, stored in found.neighbours)
+    return Page(entries, neighbours, found.total, link, said, warnings)
 
 
 def _record(scope: Scope, type_: str, query: str, found: _Found) -> AuditRecord:

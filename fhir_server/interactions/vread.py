@@ -10,15 +10,18 @@ from chartloop.kernel.errors import Gone, NotFound
 from fhir_server.auditing import record, refusals_audited
 from fhir_server.rows import at_version
 from fhir_server.store import Store, Stored, acting, require
+from fhir_server.subset_query import parse_subset
+from fhir_server.subsetting import subset
 from fhir_server.visible import visible
 
 
-def vread(store: Store, scope: Scope, type_: str, id_: str, version: int) -> Stored:
-    """Return one version, after the audit record of it is durable."""
+def vread(store: Store, scope: Scope, type_: str, id_: str, version: int, query: str = "") -> Stored:
+    """Return one version, or the part of it that the query asks for, after the audit record of it is durable."""
     scope = acting(scope, "vread")
     target = f"{type_}/{id_}/_history/{version}"
     with refusals_audited(store, scope, target):
         require(store, scope, type_)
+        wanted = parse_subset(type_, query)
         row_filter = store.access.row_filter(scope, type_, version_labels=True)
         with store.db.read() as session:
             row = at_version(session, type_, id_, version, row_filter)
@@ -28,4 +31,4 @@ def vread(store: Store, scope: Scope, type_: str, id_: str, version: int) -> Sto
             raise Gone
         stored = visible(store, scope, row)
     store.audit.access(record(scope, (target,), (row.patient,)))
-    return stored
+    return subset(stored, wanted)

@@ -52,6 +52,8 @@ REQUESTS = [
     "DocumentReference?date=2026-01-02&_count=1", "DocumentReference?_lastUpdated=gt2020", "DocumentReference?date:missing=false&_total=accurate",
     "Patient?_id=p1&_revinclude=DocumentReference:subject", "Encounter?_id=e1&_revinclude=DocumentReference:encounter",
     "DocumentReference?patient=p1&_include=DocumentReference:patient", "DocumentReference?relatesto=DocumentReference/secret",
+    "DocumentReference?_summary=true", "DocumentReference?_elements=status&_count=1", "DocumentReference/secret?_summary=text", "DocumentReference/plain?_summary=true",
+    "Patient/p1/$everything", "Encounter/e1/$everything?_count=1", "DocumentReference/secret/$meta", "DocumentReference/plain/$meta", "DocumentReference/$meta", "$meta",
     "Claim?_include=Claim:encounter&_total=accurate", "DocumentReference?description=x", "DocumentReference?status:not=superseded&_summary=count",
 ]  # fmt: skip
 

@@ -92,7 +92,7 @@ def test_an_unknown_code_is_stored_with_a_warning_in_the_outcome(api: Api) -> No
     assert made.status_code == 201
     warning = {
         "severity": "warning", "code": "not-found", "expression": ["Basic.code.coding[0]"],
-        "diagnostics": "the code system is not loaded: the code was stored, not checked",
+        "diagnostics": "the code system is not loaded: the code was not checked",
     }  # fmt: skip
     assert json.loads(made.data) == {"resourceType": "OperationOutcome", "issue": [warning]}
     path = made.headers["Location"].removeprefix("http://127.0.0.1:8080").partition("/_history")[0]
@@ -146,7 +146,7 @@ def test_updates_and_deletes_have_their_statuses(api: Api) -> None:
         (403, "GET", "/fhir/Observation/1", None, {"role": "billing-administrator"}, "read on Observation is not permitted."),
         (404, "GET", "/fhir/Patient/1", None, {}, "There is nothing here."),
         (404, "GET", "/fhir/Colour/1", None, {}, "There is nothing here."),
-        (404, "GET", "/fhir/Patient/$everything", None, {}, "There is nothing here."),
+        (404, "GET", "/fhir/Patient/$nothing", None, {}, "There is nothing here."),
         (404, "GET", "/fhir/Patient/1/_history/1", None, {}, "There is nothing here."),
         (404, "GET", "/fhir/Patient/1/_history/x", None, {}, "There is nothing here."),
         (405, "PATCH", "/fhir/Patient/1", None, {}, "This cannot be done here."),
