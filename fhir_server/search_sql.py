@@ -13,8 +13,9 @@ from chartloop.kernel.access.rows import RowFilter
 from chartloop.kernel.db import Session
 from fhir_server.hashing import SEQUENCE_MASK
 from fhir_server.index_rows import clinical_date
-from fhir_server.search_conditions import Condition, condition, driver_rows, rank_bound
-from fhir_server.search_query import ID, LAST_UPDATED, Criterion, Query, SortKey
+from fhir_server.search_conditions import Condition, condition, driver_rows, listed_ids, rank_bound
+from fhir_server.search_params import SearchParam
+from fhir_server.search_tree import ID, LAST_UPDATED, Criterion, Query, SortKey
 from fhir_server.type_ids import TYPE_IDS
 
 ESTIMATE_LIMIT: Final = 2000
@@ -58,26 +59,31 @@ class Plan:
             [*selected, *self.source.params, *params, limit],
         )
 
+    def everything(self, limit: int) -> tuple[str, list[object]]:
+        """Write the statement that lists matches in no order: public id, rid."""
+        text, params = _where(self.where)
+        return f"SELECT r.fhir_id, r.rid FROM {self.source.sql} WHERE {text} LIMIT ?", [*self.source.params, *params, limit]
+
     def count(self) -> tuple[str, list[object]]:
         """Write the statement that counts every match."""
         text, params = _where(self.where)
         return f"SELECT count(*) FROM {self.source.sql} WHERE {text}", [*self.source.params, *params]
 
 
-def plan(session: Session, query: Query, row_filter: RowFilter) -> Plan:
-    """Choose the driving criterion by counting a little, and make the rest probes."""
+def plan(session: Session, query: Query, row_filter: RowFilter, *, whole: bool = False) -> Plan:
+    """Choose the driving criterion by counting a little, and make the rest probes; `whole` where no page stops early."""
     keys = _keys(query)
-    driver = _choose(session, query, early_stop=len(keys) == 1 and keys[0].sql == "r.rank")
-    where = [Condition("r.type_id = ?", (TYPE_IDS[query.type],)), Condition("r.deleted = 0", ())]
-    where += [condition(each) for each in query.criteria if each is not driver]
-    where += [bound for each in query.criteria if (bound := rank_bound(query.type, each))]
-    where.append(Condition(f"({row_filter.sql.replace('{r}', 'r')})", row_filter.params))
+    driver = _choose(session, query, early_stop=not whole and len(keys) == 1 and keys[0].sql == "r.rank")
+    where = _probes(session.dialect, query, row_filter, driver)
     if driver is None:
         return Plan(Condition("resource r", ()), tuple(where), keys, "r.rid", "type")
+    if driver.param is ID and len(driver.values) > 1:
+        source, of_list = listed_ids(driver, session.dialect)
+        return Plan(source, (of_list, *where), keys, "r.rid", driver.param.code)
     if driver.param in (ID, LAST_UPDATED):
-        where.append(condition(driver, indexed=True))
+        where.append(condition(driver, session.dialect, indexed=True))
         return Plan(Condition("resource r", ()), tuple(where), keys, "r.rid", driver.param.code)
-    rows = driver_rows(driver)
+    rows = driver_rows(driver, session.dialect)
     where.insert(0, Condition("r.rid = d.rid", ()))
     if rows.ordered:
         # One exact key: its index rows are in page order already, and carry the rank.
@@ -88,41 +94,64 @@ def plan(session: Session, query: Query, row_filter: RowFilter) -> Plan:
     return Plan(Condition(chosen, rows.params), tuple(where), keys, "r.rid", driver.param.code)
 
 
+def linked(dialect: str, query: Query, row_filter: RowFilter, param: SearchParam, hashes: Sequence[int]) -> tuple[str, list[object]]:
+    """Write the statement for those reference hashes that some match of a query refers to; each look stops at the first.
+
+    A scalar subquery, because PostgreSQL would turn EXISTS into a join over everything.
+    """
+    wanted = ", ".join("(?)" if dialect == "sqlite" else "(CAST(? AS bigint))" for _ in hashes)
+    text, params = _where(_probes(dialect, query, row_filter, None))
+    sql = (
+        f"WITH c(value) AS (VALUES {wanted}) SELECT c.value FROM c WHERE (SELECT 1 FROM idx_reference d "
+        f"CROSS JOIN resource r WHERE d.param = ? AND d.value = c.value AND r.rid = d.rid AND {text} LIMIT 1) = 1"
+    )
+    return sql, [*hashes, param.id, *params]
+
+
+def _probes(dialect: str, query: Query, row_filter: RowFilter, driver: Criterion | None) -> list[Condition]:
+    """List what must hold of a row r: its type, the criteria but the driving one, and that its reader may see it."""
+    where = [Condition("r.type_id = ?", (TYPE_IDS[query.type],)), Condition("r.deleted = 0", ())]
+    where += [condition(each, dialect) for each in query.criteria if each is not driver]
+    where += [bound for each in query.criteria if (bound := rank_bound(query.type, each))]
+    where.append(Condition(f"({row_filter.sql.replace('{r}', 'r')})", row_filter.params))
+    return where
+
+
 def _choose(session: Session, query: Query, *, early_stop: bool) -> Criterion | None:
     """Return the criterion with the fewest index rows; None if walking the type in order is better."""
-    candidates = [each for each in query.criteria if each.missing is None and each.modifier in ("", "exact")]
-    if len(candidates) == 1 and _ordered(candidates[0]):
+    candidates = [each for each in query.criteria if each.missing is None and each.modifier in ("", "exact", "above")]
+    if len(candidates) == 1 and _ordered(candidates[0], session.dialect):
         return candidates[0]
     best: tuple[int, Criterion] | None = None
     # What has to be counted by reading a whole parameter comes last, and only if nothing else is selective.
-    for each in sorted(candidates, key=lambda each: not _bounded(each)):
-        if best is not None and best[0] < ESTIMATE_LIMIT and not _bounded(each):
+    for each in sorted(candidates, key=lambda each: not _bounded(each, session.dialect)):
+        if best is not None and best[0] < ESTIMATE_LIMIT and not _bounded(each, session.dialect):
             break
         count = _estimate(session, query.type, each)
         if best is None or count < best[0]:
             best = (count, each)
     if best is None or best[0] < ESTIMATE_LIMIT:
         return best[1] if best else None
-    ordered = next((each for each in candidates if _ordered(each)), None)
+    ordered = next((each for each in candidates if _ordered(each, session.dialect)), None)
     return ordered if early_stop or best[1].param is LAST_UPDATED else best[1]
 
 
-def _bounded(criterion: Criterion) -> bool:
-    return criterion.param in (ID, LAST_UPDATED) or driver_rows(criterion).bounded
+def _bounded(criterion: Criterion, dialect: str) -> bool:
+    return criterion.param in (ID, LAST_UPDATED) or driver_rows(criterion, dialect).bounded
 
 
-def _ordered(criterion: Criterion) -> bool:
-    return criterion.param not in (ID, LAST_UPDATED) and driver_rows(criterion).ordered
+def _ordered(criterion: Criterion, dialect: str) -> bool:
+    return criterion.param not in (ID, LAST_UPDATED) and driver_rows(criterion, dialect).ordered
 
 
 def _estimate(session: Session, type_: str, criterion: Criterion) -> int:
     if criterion.param is ID:
         return len(criterion.values)
     if criterion.param is LAST_UPDATED:
-        inside = condition(criterion, indexed=True)
+        inside = condition(criterion, session.dialect, indexed=True)
         where, params = f"resource r WHERE r.type_id = ? AND {inside.sql}", (TYPE_IDS[type_], *inside.params)
     else:
-        rows = driver_rows(criterion)
+        rows = driver_rows(criterion, session.dialect)
         where, params = f"{rows.table} d WHERE {rows.where}", rows.params
     found = session.one(f"SELECT count(*) FROM (SELECT 1 FROM {where} LIMIT {ESTIMATE_LIMIT}) x", params)
     return int(found[0]) if found else 0

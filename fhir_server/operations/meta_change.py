@@ -17,6 +17,7 @@ from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.db import Session
 from chartloop.kernel.errors import Forbidden, Gone, NotFound, Unprocessable
 from fhir_server.auditing import refusals_audited
+from fhir_server.committing import commit
 from fhir_server.interactions.update import next_version
 from fhir_server.operations.meta_of import CODINGS, key_of, meta_shown
 from fhir_server.preparing import labelling
@@ -25,7 +26,7 @@ from fhir_server.rows import Row, current
 from fhir_server.store import Store, Written, acting, require
 from fhir_server.validation import Validated
 from fhir_server.validation_json import parse
-from fhir_server.writing import Batch, commit
+from fhir_server.writing import Batch
 
 Meta = Mapping[str, Any]
 Changed = Callable[[Meta, Meta], dict[str, Any]]

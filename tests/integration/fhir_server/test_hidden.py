@@ -54,7 +54,10 @@ REQUESTS = [
     "DocumentReference?patient=p1&_include=DocumentReference:patient", "DocumentReference?relatesto=DocumentReference/secret",
     "DocumentReference?_summary=true", "DocumentReference?_elements=status&_count=1", "DocumentReference/secret?_summary=text", "DocumentReference/plain?_summary=true",
     "Patient/p1/$everything", "Encounter/e1/$everything?_count=1", "DocumentReference/secret/$meta", "DocumentReference/plain/$meta", "DocumentReference/$meta", "$meta",
-    "Claim?_include=Claim:encounter&_total=accurate", "DocumentReference?description=x", "DocumentReference?status:not=superseded&_summary=count",
+    "Claim?_include=Claim:encounter&_total=accurate", "DocumentReference?description=x", "Patient?_has:DocumentReference:subject:_id=secret&_total=accurate",
+    "Patient?_has:DocumentReference:subject:type=11506-3", "Encounter?subject:Patient._has:DocumentReference:patient:_id=secret,plain&_total=accurate",
+    "DocumentReference?relatesto:DocumentReference.type=11506-3", "DocumentReference?_has:DocumentReference:relatesto:_id=secret2",
+    "DocumentReference?subject:Patient.name=smith&_total=accurate&_count=1", "DocumentReference?status:not=superseded&_summary=count",
 ]  # fmt: skip
 
 
