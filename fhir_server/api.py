@@ -62,7 +62,7 @@ def blueprint(gate: Gate) -> Blueprint:
     for number, operation in enumerate(OPERATIONS):
         for place, rule in enumerate(operation.rules()):
             view = _view(partial(api.operation, operation))
-            routes.add_url_rule(rule, f"operation-{number}-{place}", view, methods=list(operation.methods))
+            routes.add_url_rule(rule, f"operation-{number}-{place}", view, methods=list(operation.methods), strict_slashes=False)
     statement = capability_statement(gate.base, [route.interaction for route in ROUTES])
     public = ("Access-Control-Allow-Origin", "*")  # SMART App Launch: metadata is for pages of every origin
     routes.add_url_rule("/metadata", "metadata", lambda: _response(json_answer(statement, 200, public)), methods=["GET"])
