@@ -6,7 +6,7 @@ audit, outbox, in one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from chartloop.kernel.access.scope import Scope
@@ -18,7 +18,7 @@ from fhir_server.interactions.delete import delete
 from fhir_server.interactions.entry_reads import Answer
 from fhir_server.interactions.history import history
 from fhir_server.interactions.read import read
-from fhir_server.interactions.search import search
+from fhir_server.interactions.search import search, searches
 from fhir_server.interactions.transaction import transaction
 from fhir_server.interactions.update import update
 from fhir_server.interactions.vread import vread
@@ -74,6 +74,10 @@ class Repository:
     def search(self, scope: Scope, type_: str, query: str, *, lenient: bool = False) -> Page:
         """Return one page of a search; `next` of a page is the query of the page after it."""
         return search(self._store, scope, type_, query, lenient=lenient)
+
+    def searches(self, scope: Scope, asked: Iterable[tuple[str, str]]) -> list[Page]:
+        """Return the first page of each of some searches, each a type and a query: audited one by one, durable together."""
+        return searches(self._store, scope, asked)
 
     def all(self, scope: Scope, type_: str, query: str) -> Iterator[Stored]:
         """Yield the matches of every page."""

@@ -39,8 +39,8 @@ class Found:
 class Finder(Protocol):
     """How stored resources are found."""
 
-    def by_keys(self, type_: str, keys: Sequence[Key]) -> dict[str, Found]:
-        """What is stored under some keys of one type, by the keys' `reference`."""
+    def by_keys(self, wanted: Mapping[str, Sequence[Key]]) -> dict[str, Found]:
+        """What is stored under some keys of some types, by the keys' `reference`."""
         ...
 
     def by_query(self, type_: str, query: str) -> Found | None:
@@ -102,7 +102,7 @@ class BundleWriter:
                 wanted.setdefault(change.key.type, []).append(change.key)
             if change.part_of is not None:
                 wanted[change.part_of.type].append(change.part_of)
-        return {reference: found for type_, keys in wanted.items() for reference, found in self._finder.by_keys(type_, keys).items()}
+        return self._finder.by_keys(wanted)
 
     def _plan(self, change: Change) -> None:
         if change.policy == ENSURE:
@@ -233,7 +233,7 @@ class BundleWriter:
         if type_ not in self._ensured:
             self._ensured.add(type_)
             keys = [change.key for change in self._changes.values() if change.policy == ENSURE and change.key.type == type_]
-            self._found |= self._finder.by_keys(type_, [key for key in keys if key.reference not in self._resolved])
+            self._found |= self._finder.by_keys({type_: [key for key in keys if key.reference not in self._resolved]})
 
 
 def remembered(changes: Iterable[Change]) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.errors import Invalid
@@ -14,25 +15,28 @@ _KEYS_AT_ONCE = 500
 
 
 class RepositoryFinder:
-    """Searches under one scope; every search is one audit record, so keys of a type are looked for together."""
+    """Searches under one scope; every search is one audit record, so keys of a type are looked for together, and one wait is for all records."""
 
     def __init__(self, repository: Repository, scope: Scope) -> None:
         """Search `repository` as the subject of `scope`."""
         self._repository = repository
         self._scope = Scope(scope.subject, "search", scope.request)
 
-    def by_keys(self, type_: str, keys: Sequence[Key]) -> dict[str, Found]:
-        """What is stored under some keys of one type, by the keys' `reference`."""
+    def by_keys(self, wanted: Mapping[str, Sequence[Key]]) -> dict[str, Found]:
+        """What is stored under some keys of some types, by the keys' `reference`."""
+        parts = [(type_, keys[start : start + _KEYS_AT_ONCE]) for type_, keys in wanted.items() for start in range(0, len(keys), _KEYS_AT_ONCE)]
+        pages = self._repository.searches(self._scope, [(type_, _query(keys)) for type_, keys in parts])
         found: dict[str, Found] = {}
-        for start in range(0, len(keys), _KEYS_AT_ONCE):
-            found |= self._some(type_, keys[start : start + _KEYS_AT_ONCE])
+        for (type_, keys), page in zip(parts, pages, strict=True):
+            following = self._repository.all(self._scope, type_, page.next) if page.next else ()
+            found |= self._named(type_, keys, chain(page.entries, following))
         return found
 
-    def _some(self, type_: str, keys: Sequence[Key]) -> dict[str, Found]:
+    def _named(self, type_: str, keys: Sequence[Key], matches: Iterable[Stored]) -> dict[str, Found]:
+        """What was found for each key."""
         names = {(key.system, key.value): key.reference for key in keys}
-        query = f"identifier={','.join(key.token for key in keys)}&_count={min(2 * len(keys), 1000)}"
         found: dict[str, Found] = {}
-        for stored in self._repository.all(self._scope, type_, query):
+        for stored in matches:
             holder = _found(self._survivor(stored) if type_ == "Patient" else stored)
             for name in _identifiers(stored) & names.keys():
                 if found.setdefault(names[name], holder).reference != holder.reference:
@@ -56,6 +60,10 @@ class RepositoryFinder:
         if len(entries) > 1:
             raise _several(type_)
         return _found(entries[0]) if entries else None
+
+
+def _query(keys: Sequence[Key]) -> str:
+    return f"identifier={','.join(key.token for key in keys)}&_count={min(2 * len(keys), 1000)}"
 
 
 def _found(stored: Stored) -> Found:

@@ -5,6 +5,7 @@ Spec: https://hl7.org/fhir/R4/http.html#search
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import urlencode
 
@@ -49,14 +50,26 @@ def permitted_query(store: Store, scope: Scope, type_: str, query: str, *, lenie
 
 def search(store: Store, scope: Scope, type_: str, query: str, *, lenient: bool = False) -> Page:
     """Return one page, after the audit record that lists what is on it is durable."""
+    [page] = searches(store, scope, [(type_, query)], lenient=lenient)
+    return page
+
+
+def searches(store: Store, scope: Scope, asked: Iterable[tuple[str, str]], *, lenient: bool = False) -> list[Page]:
+    """Return the first page of each search, by type and query, after the audit records of all of them are durable, with one wait."""
     scope = acting(scope, "search")
+    done = [_searched(store, scope, type_, query, lenient=lenient) for type_, query in asked]
+    store.audit.access(*(said for _, said in done))
+    return [page for page, _ in done]
+
+
+def _searched(store: Store, scope: Scope, type_: str, query: str, *, lenient: bool) -> tuple[Page, AuditRecord]:
+    """Search; the page may be shown when its record is durable."""
     with refusals_audited(store, scope, type_, query):
         parsed = permitted_query(store, scope, type_, query, lenient=lenient)
         said = urlencode(parsed.pairs)
         start = unseal(store.secret, scope.subject, f"{type_}?{said}", parsed.cursor) if parsed.cursor else None
         with store.db.read(snapshot=True) as session:
             found = _find(session, store, scope, parsed, start)
-    store.audit.access(_record(scope, type_, query, found))
     link = None
     if found.position is not None:
         cursor = seal(store.secret, scope.subject, f"{type_}?{said}", found.position)
@@ -68,7 +81,7 @@ def search(store: Store, scope: Scope, type_: str, query: str, *, lenient: bool 
     of_matches, of_included = parsed.subset, parsed.subset._replace(elements=frozenset())
     entries = tuple(subset(stored, of_matches) for stored in found.page)
     neighbours = tuple(subset(stored, of_included) for _, stored in found.neighbours)
-    return Page(entries, neighbours, found.total, link, said, warnings)
+    return Page(entries, neighbours, found.total, link, said, warnings), _record(scope, type_, query, found)
 
 
 def _record(scope: Scope, type_: str, query: str, found: _Found) -> AuditRecord:

@@ -27,9 +27,10 @@ class Audit:
         body = encode(record)
         tx.run(_STATEMENTS[tx.dialect], (PLAIN_JSON, leaf_of(body), body))
 
-    def access(self, record: AuditRecord) -> None:
-        """Record an access; return when it is on disk, raise Unavailable when it cannot be."""
-        self._writer.append(encode(record))
+    def access(self, *records: AuditRecord) -> None:
+        """Record accesses; return when all of them are on disk, with one wait, raise Unavailable when they cannot be."""
+        if records:
+            self._writer.append(*map(encode, records))
 
     def close(self) -> None:
         """Close the journal."""

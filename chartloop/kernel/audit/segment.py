@@ -60,7 +60,7 @@ def frames(data: bytes, base: int) -> Iterator[Framed]:
 
 
 class _Waiter:
-    """A thread whose record is not durable yet; it sleeps on the lock."""
+    """A thread whose records are not durable yet; it sleeps on the lock."""
 
     __slots__ = ("batch", "error", "frame", "lock")
 
@@ -86,9 +86,9 @@ class SegmentWriter:
         self._size = 0
         self._filled = 0
 
-    def append(self, body: bytes) -> None:
-        """Append a record; return when it is on disk, raise Unavailable when it cannot be."""
-        me = _Waiter(frame(body))
+    def append(self, *bodies: bytes) -> None:
+        """Append records; return when all of them are on disk, raise Unavailable when they cannot be."""
+        me = _Waiter(b"".join(map(frame, bodies)))
         with self._mutex:
             if self._busy:
                 self._waiting.append(me)

@@ -1,12 +1,14 @@
 """Results from the message to the store: once, never downgraded, labelled, with a constant number of searches."""
 
 import itertools
+import json
 from collections import Counter
 
 import pytest
 
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.access.subject import Subject
+from chartloop.kernel.audit.segment import SegmentWriter
 from tests.unit.ingest.messages import A04, PID
 from tests.unit.ingest.messages_oru import DIASTOLIC, HIV, LIPIDS, ORC, ORU, SYSTOLIC, obr, obx, oru
 
@@ -144,11 +146,9 @@ def test_a_sensitive_result_is_corrected_and_withdrawn_without_being_read(delive
 
 @pytest.mark.conformance("HL7 v2", "One message makes the same number of searches however many results it brings")
 def test_the_number_of_searches_does_not_grow_with_the_results(repository, deliver, look, monkeypatch):
-    from ingest.finding import RepositoryFinder
-
     searches = []
-    before = RepositoryFinder.by_keys
-    monkeypatch.setattr(RepositoryFinder, "by_keys", lambda self, type_, keys: searches.append(type_) or before(self, type_, keys))
+    before = repository.searches
+    monkeypatch.setattr(repository, "searches", lambda scope, asked: searches.extend(type_ for type_, _ in asked) or before(scope, asked))
     rest = "|{n}^Observer^Name^^^^^^HILL"
 
     def many(count, control_id, value):
@@ -163,6 +163,21 @@ def test_the_number_of_searches_does_not_grow_with_the_results(repository, deliv
     assert made[1] == made[2] == made[3]
     assert max(made[3].values()) == 1
     assert len(look("Observation", "_count=100")) == 44
+
+
+@pytest.mark.conformance("Audit", "the searches of one HL7 message are recorded one by one and durable together, before their results are used")
+def test_what_a_message_looks_for_is_durable_in_the_audit_log_with_one_wait(repository, deliver, monkeypatch):
+    waits = []
+
+    def counted(self, *bodies, real=SegmentWriter.append):
+        real(self, *bodies)
+        waits.append([json.loads(body) for body in bodies])
+
+    monkeypatch.setattr(SegmentWriter, "append", counted)
+    assert deliver(oru(obr(), obx())) == {}
+    [records] = waits
+    assert {record["interaction"] for record in records} == {"search"}
+    assert len(records) == len({record["query"].partition("?")[0] for record in records}) > 1
 
 
 def test_two_patients_with_the_same_order_number_keep_their_own_results(deliver, look):
