@@ -11,8 +11,8 @@ from typing import Any, Final
 import msgspec
 
 from chartloop.kernel import clock
+from fhir_server.search_criteria import searchable_params
 from fhir_server.search_params import for_type
-from fhir_server.search_query import searchable_params
 from fhir_server.type_ids import TYPE_IDS
 
 _SYSTEM: Final = frozenset({"transaction", "batch", "history-system"})

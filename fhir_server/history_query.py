@@ -10,7 +10,8 @@ from urllib.parse import parse_qsl, urlencode
 
 from chartloop.kernel.errors import Invalid, Issue
 from fhir_server.indexer_dates import date_bounds
-from fhir_server.search_query import CURSOR, DEFAULT_COUNT, MAX_COUNT
+from fhir_server.search_query import CURSOR, MAX_COUNT
+from fhir_server.search_tree import DEFAULT_COUNT
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from chartloop.kernel.errors import Forbidden, Invalid
 from fhir_server.hashing import value_hash
 from fhir_server.indexer import extract
 from fhir_server.rows import CHUNK, Row, by_references, by_rids
-from fhir_server.search_query import Include, Query
+from fhir_server.search_tree import Include, Query
 from fhir_server.store import Store, Stored, require
 from fhir_server.type_ids import TYPE_IDS
 from fhir_server.visible import visible

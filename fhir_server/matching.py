@@ -10,8 +10,9 @@ from chartloop.kernel.db import Session, Tx
 from chartloop.kernel.errors import Forbidden, Invalid, PreconditionFailed
 from fhir_server.hashing import value_hash
 from fhir_server.search_params import for_type
-from fhir_server.search_query import Query, parse
+from fhir_server.search_query import parse
 from fhir_server.search_sql import plan
+from fhir_server.search_tree import Query
 from fhir_server.store import Store, acting, require
 
 

@@ -5,14 +5,17 @@ Spec: https://hl7.org/fhir/R4/search.html#prefix
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
+
+import msgspec
 
 from fhir_server.hashing import value_hash
 from fhir_server.index_rows import STRING_LENGTH, clinical_date, rank_of, unit_hash
 from fhir_server.indexer_values import fold
 from fhir_server.search_params import SearchParam
-from fhir_server.search_query import ID, LAST_UPDATED, Criterion
-from fhir_server.search_values import Amount, DateRange, ReferenceTo, Text, Token, Value
+from fhir_server.search_tree import ID, LAST_UPDATED, Criterion
+from fhir_server.search_values import Amount, DateRange, ReferenceTo, Text, Token, Value, ancestors
 from fhir_server.type_ids import TYPE_IDS
 
 _TABLES: Final = {
@@ -25,6 +28,8 @@ _TABLES: Final = {
     "number": "idx_quantity",
 }
 _EQUALITY: Final = frozenset({"token", "uri", "reference"})
+_SHORT: Final = 32
+"""Longer lists travel as one parameter, and are probed by their index rows rather than value by value."""
 _AFTER_ALL_TEXT: Final = "\U0010ffff"
 
 
@@ -47,34 +52,34 @@ class DriverRows(NamedTuple):
     """They lie next to each other, so that counting a few is cheap."""
 
 
-def condition(criterion: Criterion, *, indexed: bool = False) -> Condition:
+def condition(criterion: Criterion, dialect: str, *, indexed: bool = False) -> Condition:
     """Write the probe of one criterion over alias r of table resource; a column is looked up by index only if asked to."""
     param = criterion.param
     if param is ID:
-        ids = [value.code for value in criterion.values if isinstance(value, Token)]
-        inside = f"r.fhir_id IN ({', '.join('?' * len(ids))})"
-        return Condition(f"NOT {inside}" if criterion.modifier == "not" else inside, tuple(ids))
+        inside = _in("r.fhir_id", [value.code for value in criterion.values if isinstance(value, Token)], dialect)
+        return Condition(f"NOT ({inside.sql})", inside.params) if criterion.modifier == "not" else inside
     if param is LAST_UPDATED:
         # A plus sign keeps both databases from walking the index on a range that is not selective.
         column = "r.updated" if indexed else "+r.updated"
         parts = [_updated(value, column) for value in criterion.values if isinstance(value, DateRange)]
         return _any(parts)
-    table = _TABLES[param.type]
     if criterion.missing is not None:
-        inside = f"r.rid IN (SELECT t.rid FROM {table} t WHERE t.param = ?)"
-        return Condition(f"NOT {inside}" if criterion.missing else inside, (param.id,))
-    place = "t.rank = r.rank AND t.rid = r.rid" if param.type in _EQUALITY else "t.rid = r.rid"
-    values = _values(criterion, "t")
-    exists = f"EXISTS (SELECT 1 FROM {table} t WHERE {place} AND t.param = ? AND {values.sql})"
-    return Condition(f"NOT {exists}" if criterion.modifier == "not" else exists, (param.id, *values.params))
+        return _missing(param, missing=criterion.missing)
+    table = _TABLES[param.type]
+    values = _values(criterion, "t", dialect)
+    if param.type in _EQUALITY and len(_wanted(criterion)) > _SHORT:
+        found = f"r.rid IN (SELECT t.rid FROM {table} t WHERE t.param = ? AND {values.sql})"
+    else:
+        place = "t.rank = r.rank AND t.rid = r.rid" if param.type in _EQUALITY else "t.rid = r.rid"
+        found = f"EXISTS (SELECT 1 FROM {table} t WHERE {place} AND t.param = ? AND {values.sql})"
+    return Condition(f"NOT {found}" if criterion.modifier == "not" else found, (param.id, *values.params))
 
 
-def driver_rows(criterion: Criterion) -> DriverRows:
+def driver_rows(criterion: Criterion, dialect: str) -> DriverRows:
     """Write the index rows of one criterion."""
     param = criterion.param
-    values = _values(criterion, "d")
-    equality = param.type in _EQUALITY
-    ordered = equality and len(values.params) == 1
+    values = _values(criterion, "d", dialect)
+    ordered = param.type in _EQUALITY and len(_wanted(criterion)) == 1
     scan = param.type in ("date", "quantity", "number") and not all(_bounded(value) for value in criterion.values)
     return DriverRows(
         _TABLES[param.type], f"d.param = ? AND {values.sql}", (param.id, *values.params), ordered, not scan
@@ -103,10 +108,40 @@ def _any(parts: list[Condition]) -> Condition:
     )
 
 
-def _values(criterion: Criterion, alias: str) -> Condition:
+def _in(column: str, values: Sequence[object], dialect: str) -> Condition:
+    if not values:
+        return Condition("1 = 0", ())
+    if len(values) <= _SHORT:
+        return Condition(f"{column} IN ({', '.join('?' * len(values))})", tuple(values))
+    if dialect == "postgresql":
+        return Condition(f"{column} = ANY(?)", (list(values),))
+    return Condition(f"{column} IN (SELECT j.value FROM json_each(?) j)", (msgspec.json.encode(values).decode(),))
+
+
+def _missing(param: SearchParam, *, missing: bool) -> Condition:
+    """Probe for any index row of a parameter; a reference may be an identifier alone, which is a token."""
+    word, table = "NOT " if missing else "", _TABLES[param.type]
+    if param.type not in _EQUALITY:  # these tables are found by resource
+        return Condition(f"{word}EXISTS (SELECT 1 FROM {table} t WHERE t.rid = r.rid AND t.param = ?)", (param.id,))
+    rows = f"SELECT t.rid FROM {table} t WHERE t.param = ?"
+    if param.type != "reference":
+        return Condition(f"r.rid {word}IN ({rows})", (param.id,))
+    return Condition(f"r.rid {word}IN ({rows} UNION ALL SELECT t.rid FROM idx_token t WHERE t.param = ?)", (param.id, param.id))
+
+
+def _wanted(criterion: Criterion) -> list[int]:
+    """Hashes that an equality index is asked for."""
+    if criterion.param.type not in _EQUALITY:
+        return []
+    values = criterion.values
+    if criterion.modifier == "above":
+        values = tuple(Text(url) for value in values if isinstance(value, Text) for url in ancestors(value.text))
+    return sorted({each for value in values for each in _hashes(criterion.param, value)})
+
+
+def _values(criterion: Criterion, alias: str, dialect: str) -> Condition:
     if criterion.param.type in _EQUALITY:
-        hashes = sorted({each for value in criterion.values for each in _hashes(criterion.param, value)})
-        return Condition(f"{alias}.value IN ({', '.join('?' * len(hashes))})", tuple(hashes))
+        return _in(f"{alias}.value", _wanted(criterion), dialect)
     return _any([_range(criterion, value, alias) for value in criterion.values])
 
 

@@ -47,6 +47,12 @@ def leaves_of(type_: str) -> tuple[Leaf, ...]:
     return tuple(leaf for number, fact in _facts(type_) for leaf in _leaves(type_, number, fact) if supported(leaf))
 
 
+@cache
+def holds_references(type_: str, param: SearchParam) -> bool:
+    """Whether every element that a reference parameter reads is a Reference; a canonical address names no resource here."""
+    return all(leaf.place.type == "Reference" for leaf in leaves_of(type_) if leaf.param == param.id)
+
+
 def not_built(type_: str) -> list[str]:
     """Codes of the published parameters of a type that are absent here."""
     return sorted(set(r4().search_ids(type_)) - set(for_type(type_)) - _STORE_COLUMNS)

@@ -14,7 +14,7 @@ from chartloop.kernel.db import Session
 from fhir_server.hashing import SEQUENCE_MASK
 from fhir_server.index_rows import clinical_date
 from fhir_server.search_conditions import Condition, condition, driver_rows, rank_bound
-from fhir_server.search_query import ID, LAST_UPDATED, Criterion, Query, SortKey
+from fhir_server.search_tree import ID, LAST_UPDATED, Criterion, Query, SortKey
 from fhir_server.type_ids import TYPE_IDS
 
 ESTIMATE_LIMIT: Final = 2000
@@ -69,15 +69,15 @@ def plan(session: Session, query: Query, row_filter: RowFilter) -> Plan:
     keys = _keys(query)
     driver = _choose(session, query, early_stop=len(keys) == 1 and keys[0].sql == "r.rank")
     where = [Condition("r.type_id = ?", (TYPE_IDS[query.type],)), Condition("r.deleted = 0", ())]
-    where += [condition(each) for each in query.criteria if each is not driver]
+    where += [condition(each, session.dialect) for each in query.criteria if each is not driver]
     where += [bound for each in query.criteria if (bound := rank_bound(query.type, each))]
     where.append(Condition(f"({row_filter.sql.replace('{r}', 'r')})", row_filter.params))
     if driver is None:
         return Plan(Condition("resource r", ()), tuple(where), keys, "r.rid", "type")
     if driver.param in (ID, LAST_UPDATED):
-        where.append(condition(driver, indexed=True))
+        where.append(condition(driver, session.dialect, indexed=True))
         return Plan(Condition("resource r", ()), tuple(where), keys, "r.rid", driver.param.code)
-    rows = driver_rows(driver)
+    rows = driver_rows(driver, session.dialect)
     where.insert(0, Condition("r.rid = d.rid", ()))
     if rows.ordered:
         # One exact key: its index rows are in page order already, and carry the rank.
@@ -90,39 +90,39 @@ def plan(session: Session, query: Query, row_filter: RowFilter) -> Plan:
 
 def _choose(session: Session, query: Query, *, early_stop: bool) -> Criterion | None:
     """Return the criterion with the fewest index rows; None if walking the type in order is better."""
-    candidates = [each for each in query.criteria if each.missing is None and each.modifier in ("", "exact")]
-    if len(candidates) == 1 and _ordered(candidates[0]):
+    candidates = [each for each in query.criteria if each.missing is None and each.modifier in ("", "exact", "above")]
+    if len(candidates) == 1 and _ordered(candidates[0], session.dialect):
         return candidates[0]
     best: tuple[int, Criterion] | None = None
     # What has to be counted by reading a whole parameter comes last, and only if nothing else is selective.
-    for each in sorted(candidates, key=lambda each: not _bounded(each)):
-        if best is not None and best[0] < ESTIMATE_LIMIT and not _bounded(each):
+    for each in sorted(candidates, key=lambda each: not _bounded(each, session.dialect)):
+        if best is not None and best[0] < ESTIMATE_LIMIT and not _bounded(each, session.dialect):
             break
         count = _estimate(session, query.type, each)
         if best is None or count < best[0]:
             best = (count, each)
     if best is None or best[0] < ESTIMATE_LIMIT:
         return best[1] if best else None
-    ordered = next((each for each in candidates if _ordered(each)), None)
+    ordered = next((each for each in candidates if _ordered(each, session.dialect)), None)
     return ordered if early_stop or best[1].param is LAST_UPDATED else best[1]
 
 
-def _bounded(criterion: Criterion) -> bool:
-    return criterion.param in (ID, LAST_UPDATED) or driver_rows(criterion).bounded
+def _bounded(criterion: Criterion, dialect: str) -> bool:
+    return criterion.param in (ID, LAST_UPDATED) or driver_rows(criterion, dialect).bounded
 
 
-def _ordered(criterion: Criterion) -> bool:
-    return criterion.param not in (ID, LAST_UPDATED) and driver_rows(criterion).ordered
+def _ordered(criterion: Criterion, dialect: str) -> bool:
+    return criterion.param not in (ID, LAST_UPDATED) and driver_rows(criterion, dialect).ordered
 
 
 def _estimate(session: Session, type_: str, criterion: Criterion) -> int:
     if criterion.param is ID:
         return len(criterion.values)
     if criterion.param is LAST_UPDATED:
-        inside = condition(criterion, indexed=True)
+        inside = condition(criterion, session.dialect, indexed=True)
         where, params = f"resource r WHERE r.type_id = ? AND {inside.sql}", (TYPE_IDS[type_], *inside.params)
     else:
-        rows = driver_rows(criterion)
+        rows = driver_rows(criterion, session.dialect)
         where, params = f"{rows.table} d WHERE {rows.where}", rows.params
     found = session.one(f"SELECT count(*) FROM (SELECT 1 FROM {where} LIMIT {ESTIMATE_LIMIT}) x", params)
     return int(found[0]) if found else 0

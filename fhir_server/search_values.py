@@ -89,6 +89,16 @@ def token(text: str, *, system_alone: bool = False) -> Token | None:
     return Token(parts[0], parts[1] or None) if parts[1] or system_alone else None
 
 
+def ancestors(url: str) -> list[str]:
+    """List the addresses that a URL lies at or below, by segments of its path; none for what is no URL, such as a URN."""
+    found = re.fullmatch(r"([A-Za-z][A-Za-z0-9+.\-]*://[^/?#]+)((?:/[^?#]*)?)", url)
+    if found is None:
+        return []
+    root, path = found.groups()
+    ends = [place for place, letter in enumerate(path) if letter == "/"]
+    return list(dict.fromkeys([url, *(root + path[:end] for end in ends), *(root + path[: end + 1] for end in ends)]))
+
+
 def reference(text: str, base: str) -> ReferenceTo | None:
     """Read a reference; an absolute address below our own base is local."""
     raw = unescape(text)

@@ -23,7 +23,7 @@ from fhir_server.interactions.update import next_version
 from fhir_server.matching import criteria, lock, lock_key, single
 from fhir_server.preparing import lookup, require_whole
 from fhir_server.references import conditional_references_in_bytes, link_map, rewriter
-from fhir_server.search_query import Query
+from fhir_server.search_tree import Query
 from fhir_server.store import LabelsOf, Store, Written, acting
 from fhir_server.validation import Validated, validate
 from fhir_server.validation_bundle import BundleEntry

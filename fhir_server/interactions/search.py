@@ -17,8 +17,9 @@ from fhir_server.cursor import Position, seal, unseal
 from fhir_server.including import included, require_includes
 from fhir_server.rows import Row, by_rids
 from fhir_server.search_params import for_type
-from fhir_server.search_query import CURSOR, Query, parse
+from fhir_server.search_query import CURSOR, parse
 from fhir_server.search_sql import Plan, plan
+from fhir_server.search_tree import Query
 from fhir_server.snapshot import last_number
 from fhir_server.store import Page, Store, Stored, acting, require
 from fhir_server.visible import visible

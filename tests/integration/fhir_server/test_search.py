@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -120,6 +121,59 @@ def test_a_search_finds_what_it_says(filled: Repository, operator: Scope, query:
     assert " ".join(entry.id for entry in page.entries) == ids
     assert page.total == len(page.entries)
     assert filled.search(operator, type_, rest + "&_summary=count").total == page.total
+
+
+@pytest.mark.conformance("FHIR R4: search", "reference parameters: :identifier, and :missing knows a reference that is an identifier alone")
+@pytest.mark.conformance("FHIR R4: search", "uri parameters: :above by segments of the path; :below and URNs answer 400")
+@pytest.mark.parametrize(
+    ("query", "ids"),
+    [
+        ("Observation?subject:missing=true", "x2"),
+        ("Observation?subject:missing=false", "w2 w3 w1 w4 x1"),
+        ("Observation?subject:identifier=urn:mrn|1", "x1"),
+        ("Observation?subject:identifier=1", "x1"),
+        ("Observation?subject:identifier=urn:mrn|", 400),
+        ("Observation?date:missing=true", "x1 x2"),
+        ("Observation?value-quantity:missing=false", "w2 w3 w1 w4"),
+        ("Observation?code:missing=true", "x2"),
+        ("Observation?code:not=29463-7", "x1 x2"),
+        ("ValueSet?url:above=http://a.example/fhir/ValueSet/1/more", "v1 v2"),
+        ("ValueSet?url:above=http://a.example/fhir/ValueSet/1", "v1 v2"),
+        ("ValueSet?url:above=http://a.example/fhir", "v2"),
+        ("ValueSet?url:above=http://a.example/fhirs", ""),
+        ("ValueSet?url:above=urn:oid:1.2", 400),
+        ("ValueSet?url:below=http://a.example", 400),
+        ("ValueSet?url:missing=true", "v3"),
+    ],
+)  # fmt: skip
+def test_modifiers_find_what_they_say(filled: Repository, operator: Scope, query: str, ids: str | int) -> None:
+    code = {"coding": [{"system": "http://loinc.org", "code": "8302-2"}]}
+    identifier = {"identifier": {"system": "urn:mrn", "value": "1"}}
+    others: list[dict[str, Any]] = [
+        {"resourceType": "Observation", "id": "x1", "status": "final", "code": code, "subject": identifier},
+        {"resourceType": "Observation", "id": "x2", "status": "final", "code": {"text": "Height"}},
+        {"resourceType": "ValueSet", "id": "v1", "status": "draft", "url": "http://a.example/fhir/ValueSet/1"},
+        {"resourceType": "ValueSet", "id": "v2", "status": "draft", "url": "http://a.example/fhir"},
+        {"resourceType": "ValueSet", "id": "v3", "status": "draft"},
+    ]
+    for resource in others:
+        filled.update(operator, resource["resourceType"], resource["id"], resource)
+    type_, _, rest = query.partition("?")
+    if ids == 400:
+        with pytest.raises(Invalid):
+            filled.search(operator, type_, rest)
+        return
+    found = [entry.id for entry in filled.search(operator, type_, rest).entries]
+    assert sorted(found) == sorted(str(ids).split())
+
+
+@pytest.mark.conformance("Attacks", "94: a thousand values for a parameter with many types of target are answered")
+def test_a_thousand_references_without_a_type_are_answered(filled: Repository, operator: Scope) -> None:
+    filled.create(operator, {"resourceType": "Basic", "code": {"text": "x"}, "subject": {"reference": "Patient/anna"}})
+    ids = ",".join(["anna", *(f"nobody{number}" for number in range(999))])
+    assert len(filled.search(operator, "Basic", f"subject={ids}").entries) == 1
+    assert len(filled.search(operator, "Basic", f"subject={ids}&code:missing=true").entries) == 1
+    assert len(filled.search(operator, "Patient", f"_id={ids}&gender=female").entries) == 1
 
 
 @pytest.mark.conformance("FHIR R4: search", "_lastUpdated: a day, an instant, lt, gt, ge, le and a range of two")

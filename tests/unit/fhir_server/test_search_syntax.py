@@ -82,8 +82,11 @@ def test_a_date_is_a_half_open_range_as_wide_as_its_precision() -> None:
     [
         ("colour=red", "Parameter 'colour' is not supported for Observation."),
         ("_security=PSY", "Parameter '_security' is not supported for Observation."),
-        ("patient.name=x", "Chained parameters are not supported for Observation."),
-        ("_has:Provenance:target:agent=x", "Chained parameters are not supported for Observation."),
+        ("patient.name=x", "Parameter 'patient.name' is not supported for Observation."),
+        ("_has:Provenance:target:agent=x", "Parameter '_has:Provenance:target:agent' is not supported for Observation."),
+        ("code=http://loinc.org|", "code is not indexed by system alone: value 1 needs a code."),
+        ("subject:identifier=urn:mrn|", "subject is not indexed by system alone: value 1 needs a code."),
+        ("identifier:of-type=a|b|c", "Modifier :of-type is not supported for identifier."),
         ("code:in=x", "Modifier :in is not supported for code."),
         ("code:text=x", "Modifier :text is not supported for code."),
         ("subject:Colour=1", "Modifier :Colour is not supported for subject."),
@@ -104,6 +107,27 @@ def test_what_is_not_built_is_refused_by_name(query: str, text: str) -> None:
     with pytest.raises(Invalid) as caught:
         parse("Observation", query, for_type)
     assert [issue.text for issue in caught.value.issues] == [text]
+
+
+@pytest.mark.conformance("FHIR R4: search", "uri parameters: :above by segments of the path; :below and URNs answer 400")
+@pytest.mark.parametrize(
+    ("url", "above"),
+    [
+        ("http://a.example/fhir/ValueSet/1", ["http://a.example/fhir/ValueSet/1", "http://a.example", "http://a.example/fhir", "http://a.example/fhir/ValueSet",
+                                              "http://a.example/", "http://a.example/fhir/", "http://a.example/fhir/ValueSet/"]),
+        ("http://a.example", ["http://a.example"]),
+        ("urn:oid:1.2.3", []),
+        ("a/b", []),
+    ],
+)  # fmt: skip
+def test_a_url_lies_below_the_segments_of_its_path(url: str, above: list[str]) -> None:
+    assert search_values.ancestors(url) == above
+    for query in (f"url:above={url}", f"url:below={url}"):
+        if above and "above" in query:
+            assert parse("ValueSet", query, for_type).criteria[0].modifier == "above"
+            continue
+        with pytest.raises(Invalid):
+            parse("ValueSet", query, for_type)
 
 
 @pytest.mark.conformance("FHIR R4: search", "every fault of a query is named at once")
