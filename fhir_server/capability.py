@@ -11,7 +11,9 @@ from typing import Any, Final
 import msgspec
 
 from chartloop.kernel import clock
-from fhir_server.search_criteria import searchable_params
+from fhir_server.search_chains import MAX_DEPTH
+from fhir_server.search_criteria import MODIFIERS, searchable_params
+from fhir_server.search_hops import MAX_LINKED
 from fhir_server.search_params import for_type
 from fhir_server.type_ids import TYPE_IDS
 
@@ -33,6 +35,7 @@ def capability_statement(base: str, interactions: Sequence[str]) -> bytes:
             ],
             "extension": [_oauth_uris(base)],
         },
+        "documentation": _searching(),
         "resource": [_resource(type_, on_types) for type_ in sorted(set(TYPE_IDS) - _INTERNAL)],
         "interaction": [{"code": code} for code in on_system],
     }
@@ -67,6 +70,17 @@ def _resource(type_: str, interactions: Sequence[str]) -> dict[str, Any]:
         **({"searchInclude": includes} if includes else {}),
         "searchParam": [{"name": code, "type": params[code].type} for code in sorted(params)],
     }
+
+
+def _searching() -> str:
+    """Say in words what a searchParam entry has no element for."""
+    modifiers = "; ".join(
+        f"{kind}: {', '.join(f':{name}' for name in sorted(names) if name)}" for kind, names in sorted(MODIFIERS.items()) if names - {""}
+    )
+    return (
+        f"Modifiers of every parameter: :missing. Of kinds: {modifiers}; reference: :identifier and :[type]. Chained parameters and "
+        f"_has, in each other too, over up to {MAX_DEPTH} references and {MAX_LINKED} resources at one end of each."
+    )
 
 
 def _oauth_uris(base: str) -> dict[str, Any]:

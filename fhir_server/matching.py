@@ -9,6 +9,7 @@ from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.db import Session, Tx
 from chartloop.kernel.errors import Forbidden, Invalid, PreconditionFailed
 from fhir_server.hashing import value_hash
+from fhir_server.search_hops import permitted_chain, settled
 from fhir_server.search_params import for_type
 from fhir_server.search_query import parse
 from fhir_server.search_sql import plan
@@ -21,17 +22,19 @@ def criteria(store: Store, scope: Scope, type_: str, query: str) -> Query:
     searching = acting(scope, "search")
     require(store, searching, type_)
     parsed = parse(type_, query, for_type, base=store.base)
-    if not parsed.criteria or parsed.includes or parsed.revincludes or parsed.sort:
+    if not (parsed.criteria or parsed.chains) or parsed.includes or parsed.revincludes or parsed.sort:
         raise Invalid("A condition needs at least one search parameter, and only search parameters.")
-    if not store.access.searchable(searching, type_, parsed.paths()):
+    if parsed.criteria and not store.access.searchable(searching, type_, parsed.paths()):
         raise Forbidden("This condition uses elements that are hidden from you.")
+    parsed.chains = [permitted_chain(store, searching, type_, chain) for chain in parsed.chains]
     return parsed
 
 
 def matches(session: Session, store: Store, scope: Scope, query: Query) -> list[int]:
     """Find up to two matches."""
-    row_filter = store.access.row_filter(acting(scope, "search"), query.type)
-    sql, params = plan(session, query, row_filter).page(None, None, 2)
+    searching = acting(scope, "search")
+    plain = settled(session, store, searching, query)
+    sql, params = plan(session, plain, store.access.row_filter(searching, query.type)).page(None, None, 2)
     return [int(row[-1]) for row in session.all(sql, params)]
 
 

@@ -119,6 +119,15 @@ def by_rids(session: Session, rids: Sequence[int]) -> dict[int, Row]:
     return found
 
 
+def packed_bodies(session: Session, rids: Sequence[int]) -> list[tuple[int, int, bytes]]:
+    """Fetch codec, dictionary and body of the current versions of rows that a filtered search has found."""
+    sql = (
+        f"SELECT v.codec, v.dict_id, v.body FROM {_JOIN} AND v.version = r.version "
+        f"AND r.rid IN ({', '.join('?' * len(rids))})"
+    )
+    return [(row[0], row[1], bytes(row[2])) for row in session.all(sql, rids)]
+
+
 def by_references(session: Session, type_: str, ids: Sequence[str], row_filter: RowFilter) -> list[int]:
     """Find the rids of living resources of one type by their ids."""
     rids: list[int] = []

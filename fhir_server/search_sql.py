@@ -14,6 +14,7 @@ from chartloop.kernel.db import Session
 from fhir_server.hashing import SEQUENCE_MASK
 from fhir_server.index_rows import clinical_date
 from fhir_server.search_conditions import Condition, condition, driver_rows, rank_bound
+from fhir_server.search_params import SearchParam
 from fhir_server.search_tree import ID, LAST_UPDATED, Criterion, Query, SortKey
 from fhir_server.type_ids import TYPE_IDS
 
@@ -58,20 +59,22 @@ class Plan:
             [*selected, *self.source.params, *params, limit],
         )
 
+    def everything(self, limit: int) -> tuple[str, list[object]]:
+        """Write the statement that lists matches in no order: public id, rid."""
+        text, params = _where(self.where)
+        return f"SELECT r.fhir_id, r.rid FROM {self.source.sql} WHERE {text} LIMIT ?", [*self.source.params, *params, limit]
+
     def count(self) -> tuple[str, list[object]]:
         """Write the statement that counts every match."""
         text, params = _where(self.where)
         return f"SELECT count(*) FROM {self.source.sql} WHERE {text}", [*self.source.params, *params]
 
 
-def plan(session: Session, query: Query, row_filter: RowFilter) -> Plan:
-    """Choose the driving criterion by counting a little, and make the rest probes."""
+def plan(session: Session, query: Query, row_filter: RowFilter, *, whole: bool = False) -> Plan:
+    """Choose the driving criterion by counting a little, and make the rest probes; `whole` where no page stops early."""
     keys = _keys(query)
-    driver = _choose(session, query, early_stop=len(keys) == 1 and keys[0].sql == "r.rank")
-    where = [Condition("r.type_id = ?", (TYPE_IDS[query.type],)), Condition("r.deleted = 0", ())]
-    where += [condition(each, session.dialect) for each in query.criteria if each is not driver]
-    where += [bound for each in query.criteria if (bound := rank_bound(query.type, each))]
-    where.append(Condition(f"({row_filter.sql.replace('{r}', 'r')})", row_filter.params))
+    driver = _choose(session, query, early_stop=not whole and len(keys) == 1 and keys[0].sql == "r.rank")
+    where = _probes(session.dialect, query, row_filter, driver)
     if driver is None:
         return Plan(Condition("resource r", ()), tuple(where), keys, "r.rid", "type")
     if driver.param in (ID, LAST_UPDATED):
@@ -86,6 +89,26 @@ def plan(session: Session, query: Query, row_filter: RowFilter) -> Plan:
         return Plan(Condition(f"{rows.table} d CROSS JOIN resource r", ()), tuple(where), keys, "d.rid", driver.param.code)
     chosen = f"(SELECT DISTINCT d.rid FROM {rows.table} d WHERE {rows.where}) d CROSS JOIN resource r"
     return Plan(Condition(chosen, rows.params), tuple(where), keys, "r.rid", driver.param.code)
+
+
+def linked(dialect: str, query: Query, row_filter: RowFilter, param: SearchParam, hashes: Sequence[int]) -> tuple[str, list[object]]:
+    """Write the statement for those reference hashes that some match of a query refers to; each look stops at the first."""
+    wanted = ", ".join("(?)" if dialect == "sqlite" else "(CAST(? AS bigint))" for _ in hashes)
+    text, params = _where(_probes(dialect, query, row_filter, None))
+    sql = (
+        f"WITH c(value) AS (VALUES {wanted}) SELECT c.value FROM c WHERE EXISTS (SELECT 1 FROM idx_reference d "
+        f"CROSS JOIN resource r WHERE d.param = ? AND d.value = c.value AND r.rid = d.rid AND {text})"
+    )
+    return sql, [*hashes, param.id, *params]
+
+
+def _probes(dialect: str, query: Query, row_filter: RowFilter, driver: Criterion | None) -> list[Condition]:
+    """List what must hold of a row r: its type, the criteria but the driving one, and that its reader may see it."""
+    where = [Condition("r.type_id = ?", (TYPE_IDS[query.type],)), Condition("r.deleted = 0", ())]
+    where += [condition(each, dialect) for each in query.criteria if each is not driver]
+    where += [bound for each in query.criteria if (bound := rank_bound(query.type, each))]
+    where.append(Condition(f"({row_filter.sql.replace('{r}', 'r')})", row_filter.params))
+    return where
 
 
 def _choose(session: Session, query: Query, *, early_stop: bool) -> Criterion | None:

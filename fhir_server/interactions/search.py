@@ -16,6 +16,7 @@ from fhir_server.auditing import record, refusals_audited
 from fhir_server.cursor import Position, seal, unseal
 from fhir_server.including import included, require_includes
 from fhir_server.rows import Row, by_rids
+from fhir_server.search_hops import permitted_chain, settled
 from fhir_server.search_params import for_type
 from fhir_server.search_query import CURSOR, parse
 from fhir_server.search_sql import Plan, plan
@@ -40,6 +41,7 @@ def permitted_query(store: Store, scope: Scope, type_: str, query: str, *, lenie
     paths = parsed.paths()
     if paths and not store.access.searchable(scope, type_, paths):
         raise Forbidden("This search uses elements that are hidden from you.")
+    parsed.chains = [permitted_chain(store, scope, type_, chain) for chain in parsed.chains]
     require_includes(store, scope, parsed)
     return parsed
 
@@ -73,7 +75,8 @@ def _record(scope: Scope, type_: str, query: str, found: _Found) -> AuditRecord:
 
 
 def _find(session: Session, store: Store, scope: Scope, query: Query, start: Position | None) -> _Found:
-    planned = plan(session, query, store.access.row_filter(scope, query.type))
+    plain = settled(session, store, scope, query)
+    planned = plan(session, plain, store.access.row_filter(scope, query.type))
     counting = query.summary == "count" or query.count == 0
     total = _count(session, planned) if counting or query.total == "accurate" else None
     if counting:

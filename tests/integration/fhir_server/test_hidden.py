@@ -52,7 +52,10 @@ REQUESTS = [
     "DocumentReference?date=2026-01-02&_count=1", "DocumentReference?_lastUpdated=gt2020", "DocumentReference?date:missing=false&_total=accurate",
     "Patient?_id=p1&_revinclude=DocumentReference:subject", "Encounter?_id=e1&_revinclude=DocumentReference:encounter",
     "DocumentReference?patient=p1&_include=DocumentReference:patient", "DocumentReference?relatesto=DocumentReference/secret",
-    "Claim?_include=Claim:encounter&_total=accurate", "DocumentReference?description=x", "DocumentReference?status:not=superseded&_summary=count",
+    "Claim?_include=Claim:encounter&_total=accurate", "DocumentReference?description=x", "Patient?_has:DocumentReference:subject:_id=secret&_total=accurate",
+    "Patient?_has:DocumentReference:subject:type=11506-3", "Encounter?subject:Patient._has:DocumentReference:patient:_id=secret,plain&_total=accurate",
+    "DocumentReference?relatesto:DocumentReference.type=11506-3", "DocumentReference?_has:DocumentReference:relatesto:_id=secret2",
+    "DocumentReference?subject:Patient.name=smith&_total=accurate&_count=1", "DocumentReference?status:not=superseded&_summary=count",
 ]  # fmt: skip
 
 

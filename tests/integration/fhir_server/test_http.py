@@ -278,6 +278,9 @@ def test_the_capability_statement_lists_what_is_built_and_needs_no_token(api: Ap
         "read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type",
     }  # fmt: skip
     assert {"name": "birthdate", "type": "date"} in patient["searchParam"]
+    said = statement["rest"][0]["documentation"]
+    assert "uri: :above" in said
+    assert "over up to 3 references and 10000 resources" in said
     for param in patient["searchParam"]:
         assert api("GET", f"/fhir/Patient?{param['name']}:missing=true").status_code == (400 if param["name"] in ("_id", "_lastUpdated") else 200)
 

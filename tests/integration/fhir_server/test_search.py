@@ -52,7 +52,7 @@ def filled(repository: Repository, operator: Scope) -> Repository:
 @pytest.mark.conformance("FHIR R4: search", "_sort by string, date and _id, up and down; keys that cannot be sorted by answer 400")
 @pytest.mark.conformance("FHIR R4: search", "a comma means or, a repeated parameter means and")
 @pytest.mark.conformance("FHIR R4: search", "_total=accurate equals the number of matches, as does _summary=count")
-@pytest.mark.conformance("FHIR R4: search", "chains, _has, :in, _elements, _summary=true are not built and answer 400")
+@pytest.mark.conformance("FHIR R4: search", ":in, _elements, _summary=true are not built and answer 400")
 @pytest.mark.conformance("What must be real underneath", "FHIR: search with string, token, date, reference, quantity, _id, _sort and _total")
 @pytest.mark.conformance("Attacks", "10: sorting by a hostile name such as __class__ is refused")
 @pytest.mark.parametrize(
@@ -102,8 +102,8 @@ def filled(repository: Repository, operator: Scope) -> Repository:
         ("Observation?patient=Patient/nobody", ""),
         ("Observation?foo=1", 400),
         ("Observation?code:in=http://x", 400),
-        ("Observation?patient.name=x", 400),
-        ("Observation?_has:Provenance:target:agent=x", 400),
+        ("Observation?patient.colour=x", 400),
+        ("Observation?_has:Provenance:target:colour=x", 400),
         ("Observation?date=yesterday", 400),
         ("Observation?_count=-1", 400),
         ("Observation?_sort=__class__", 400),
