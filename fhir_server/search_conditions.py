@@ -75,6 +75,14 @@ def condition(criterion: Criterion, dialect: str, *, indexed: bool = False) -> C
     return Condition(f"NOT {found}" if criterion.modifier == "not" else found, (param.id, *values.params))
 
 
+def listed_ids(criterion: Criterion, dialect: str) -> tuple[Condition, Condition]:
+    """Write FROM and WHERE that look up each public id of a list by its index, rather than walk the type."""
+    ids = sorted({value.code for value in criterion.values if isinstance(value, Token) and value.code})
+    if dialect == "postgresql":
+        return Condition("unnest(CAST(? AS text[])) d(value) CROSS JOIN resource r", (ids,)), Condition("r.fhir_id = d.value", ())
+    return Condition("json_each(?) d CROSS JOIN resource r", (msgspec.json.encode(ids).decode(),)), Condition("r.fhir_id = d.value", ())
+
+
 def driver_rows(criterion: Criterion, dialect: str) -> DriverRows:
     """Write the index rows of one criterion."""
     param = criterion.param

@@ -13,7 +13,7 @@ from chartloop.kernel.access.rows import RowFilter
 from chartloop.kernel.db import Session
 from fhir_server.hashing import SEQUENCE_MASK
 from fhir_server.index_rows import clinical_date
-from fhir_server.search_conditions import Condition, condition, driver_rows, rank_bound
+from fhir_server.search_conditions import Condition, condition, driver_rows, listed_ids, rank_bound
 from fhir_server.search_params import SearchParam
 from fhir_server.search_tree import ID, LAST_UPDATED, Criterion, Query, SortKey
 from fhir_server.type_ids import TYPE_IDS
@@ -77,6 +77,9 @@ def plan(session: Session, query: Query, row_filter: RowFilter, *, whole: bool =
     where = _probes(session.dialect, query, row_filter, driver)
     if driver is None:
         return Plan(Condition("resource r", ()), tuple(where), keys, "r.rid", "type")
+    if driver.param is ID and len(driver.values) > 1:
+        source, of_list = listed_ids(driver, session.dialect)
+        return Plan(source, (of_list, *where), keys, "r.rid", driver.param.code)
     if driver.param in (ID, LAST_UPDATED):
         where.append(condition(driver, session.dialect, indexed=True))
         return Plan(Condition("resource r", ()), tuple(where), keys, "r.rid", driver.param.code)
@@ -92,12 +95,15 @@ def plan(session: Session, query: Query, row_filter: RowFilter, *, whole: bool =
 
 
 def linked(dialect: str, query: Query, row_filter: RowFilter, param: SearchParam, hashes: Sequence[int]) -> tuple[str, list[object]]:
-    """Write the statement for those reference hashes that some match of a query refers to; each look stops at the first."""
+    """Write the statement for those reference hashes that some match of a query refers to; each look stops at the first.
+
+    A scalar subquery, because PostgreSQL would turn EXISTS into a join over everything.
+    """
     wanted = ", ".join("(?)" if dialect == "sqlite" else "(CAST(? AS bigint))" for _ in hashes)
     text, params = _where(_probes(dialect, query, row_filter, None))
     sql = (
-        f"WITH c(value) AS (VALUES {wanted}) SELECT c.value FROM c WHERE EXISTS (SELECT 1 FROM idx_reference d "
-        f"CROSS JOIN resource r WHERE d.param = ? AND d.value = c.value AND r.rid = d.rid AND {text})"
+        f"WITH c(value) AS (VALUES {wanted}) SELECT c.value FROM c WHERE (SELECT 1 FROM idx_reference d "
+        f"CROSS JOIN resource r WHERE d.param = ? AND d.value = c.value AND r.rid = d.rid AND {text} LIMIT 1) = 1"
     )
     return sql, [*hashes, param.id, *params]
 
