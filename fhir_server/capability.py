@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from chartloop.kernel import clock
+from fhir_server.patch_document import FORMATS
 from fhir_server.search_params import for_type
 from fhir_server.search_query import searchable_params
 from fhir_server.type_ids import TYPE_IDS
@@ -46,6 +47,7 @@ def capability_statement(base: str, interactions: Sequence[str]) -> bytes:
             "implementation": {"description": "Chartloop FHIR server", "url": base},
             "fhirVersion": "4.0.1",
             "format": ["json", "application/fhir+json"],
+            "patchFormat": list(FORMATS),
             "rest": [rest],
         }
     )
@@ -62,8 +64,8 @@ def _resource(type_: str, interactions: Sequence[str]) -> dict[str, Any]:
         "updateCreate": False,
         "conditionalCreate": True,
         "conditionalRead": "full-support",
-        "conditionalUpdate": False,
-        "conditionalDelete": "not-supported",
+        "conditionalUpdate": True,
+        "conditionalDelete": "single",
         **({"searchInclude": includes} if includes else {}),
         "searchParam": [{"name": code, "type": params[code].type} for code in sorted(params)],
     }
