@@ -9,7 +9,7 @@ from chartloop.kernel.http import Environ, StartResponse, WsgiApp
 from chartloop.kernel.metrics import Metrics
 
 PAGES = frozenset({"ehr", "oauth"})
-BY_METHOD = {"POST": "create", "PUT": "update", "DELETE": "delete"}
+BY_METHOD = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
 def measured(app: WsgiApp, metrics: Metrics) -> WsgiApp:

@@ -62,7 +62,7 @@ def stored_answer(stored: Stored, environ: Mapping[str, Any]) -> HttpAnswer:
 def _has_it(environ: Mapping[str, Any], tag: str, stored: Stored) -> bool:
     known = str(environ.get("HTTP_IF_NONE_MATCH", ""))
     if known:
-        return known.strip() == "*" or tag in {part.strip() for part in known.split(",")}
+        return known.strip() == "*" or tag.removeprefix("W/") in {part.strip().removeprefix("W/") for part in known.split(",")}
     since = str(environ.get("HTTP_IF_MODIFIED_SINCE", ""))
     if not since:
         return False
@@ -85,6 +85,13 @@ def written_answer(written: Written, base: str, wanted: Preferences) -> HttpAnsw
     if wanted.returns == "minimal" or not stored.body:
         return HttpAnswer(status, tuple(headers), b"")
     return json_answer(stored.body, status, *headers)
+
+
+def deleted_answer(written: Written, wanted: Preferences) -> HttpAnswer:
+    """Answer a delete; version 0: there was nothing to delete."""
+    version = written.stored.version
+    headers = (("ETag", f'W/"{version}"'),) if version else ()
+    return json_answer(all_ok(), 200, *headers) if wanted.returns == "operationoutcome" else HttpAnswer(204, headers, b"")
 
 
 def error_answer(error: ChartloopError) -> HttpAnswer:

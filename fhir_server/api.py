@@ -15,11 +15,11 @@ from flask import Blueprint, Response, request
 from chartloop.kernel.errors import ChartloopError, Invalid, MethodNotAllowed, NotFound, UnsupportedMedia
 from chartloop.kernel.http import Environ
 from fhir_server import audit_event
-from fhir_server.answer import HttpAnswer, error_answer, json_answer, stored_answer, written_answer
+from fhir_server.answer import HttpAnswer, deleted_answer, error_answer, json_answer, stored_answer, written_answer
 from fhir_server.bundle import history_bundle, response_bundle, searchset
 from fhir_server.calls import Call, Gate, Work
 from fhir_server.capability import capability_statement
-from fhir_server.negotiation import FORM, if_match, if_none_exist, preferences
+from fhir_server.negotiation import FORM, create_only, if_match, if_none_exist, patch_type, preferences
 from fhir_server.operation_answers import ANSWERS
 from fhir_server.operations.table import OPERATIONS, Operation
 from fhir_server.type_ids import TYPE_IDS
@@ -38,7 +38,11 @@ ROUTES: Final = (
     Route("/<type_>/<id_>", "GET", "read", "read"),
     Route("/<type_>/<id_>/_history/<version>", "GET", "vread", "vread"),
     Route("/<type_>/<id_>", "PUT", "update", "update"),
+    Route("/<type_>", "PUT", "update", "conditional_update"),
+    Route("/<type_>/<id_>", "PATCH", "patch", "patch"),
+    Route("/<type_>", "PATCH", "patch", "conditional_patch"),
     Route("/<type_>/<id_>", "DELETE", "delete", "delete"),
+    Route("/<type_>", "DELETE", "delete", "conditional_delete"),
     Route("/<type_>/<id_>/_history", "GET", "history-instance", "history"),
     Route("/<type_>/_history", "GET", "history-type", "history"),
     Route("/_history", "GET", "history-system", "history"),
@@ -126,19 +130,59 @@ class Api:
         """Answer PUT Type/id."""
 
         def work(call: Call) -> HttpAnswer:
-            written = self._door.update(call.scope, type_, id_, call.body, if_match=if_match(call.environ))
+            before = if_match(call.environ)
+            written = self._door.update(call.scope, type_, id_, call.body, if_match=before, create_only=create_only(call.environ))
             return written_answer(written, self._gate.base, preferences(call.environ))
 
         return self._do(environ, "update", type_, id_, work)
+
+    def conditional_update(self, environ: Environ, type_: str) -> HttpAnswer:
+        """Answer PUT Type?criteria."""
+
+        def work(call: Call) -> HttpAnswer:
+            before, only = if_match(call.environ), create_only(call.environ)
+            written = self._door.conditional_update(call.scope, type_, call.query, call.body, if_match=before, create_only=only)
+            return written_answer(written, self._gate.base, preferences(call.environ))
+
+        return self._conditional(environ, "update", type_, work)
+
+    def patch(self, environ: Environ, type_: str, id_: str) -> HttpAnswer:
+        """Answer PATCH Type/id."""
+
+        def work(call: Call) -> HttpAnswer:
+            kind, before = patch_type(call.environ), if_match(call.environ)
+            written = self._door.patch(call.scope, type_, id_, call.body, media_type=kind, if_match=before)
+            return written_answer(written, self._gate.base, preferences(call.environ))
+
+        return self._do(environ, "patch", type_, id_, work)
+
+    def conditional_patch(self, environ: Environ, type_: str) -> HttpAnswer:
+        """Answer PATCH Type?criteria."""
+
+        def work(call: Call) -> HttpAnswer:
+            kind, before = patch_type(call.environ), if_match(call.environ)
+            written = self._door.conditional_patch(call.scope, type_, call.query, call.body, media_type=kind, if_match=before)
+            return written_answer(written, self._gate.base, preferences(call.environ))
+
+        return self._conditional(environ, "patch", type_, work)
 
     def delete(self, environ: Environ, type_: str, id_: str) -> HttpAnswer:
         """Answer DELETE Type/id."""
 
         def work(call: Call) -> HttpAnswer:
             written = self._door.delete(call.scope, type_, id_, if_match=if_match(call.environ))
-            return HttpAnswer(204, (("ETag", f'W/"{written.stored.version}"'),), b"")
+            return deleted_answer(written, preferences(call.environ))
 
         return self._do(environ, "delete", type_, id_, work)
+
+    def conditional_delete(self, environ: Environ, type_: str) -> HttpAnswer:
+        """Answer DELETE Type?criteria."""
+
+        def work(call: Call) -> HttpAnswer:
+            written = self._door.conditional_delete(call.scope, type_, call.query, if_match=if_match(call.environ))
+            return deleted_answer(written, preferences(call.environ))
+
+        return self._conditional(environ, "delete", type_, work)
 
     def history(self, environ: Environ, type_: str | None = None, id_: str | None = None) -> HttpAnswer:
         """Answer GET [Type[/id]]/_history."""
@@ -194,6 +238,10 @@ class Api:
             return error_answer(error)
 
         return self._gate.answer(environ, "read", path[:200], work)
+
+    def _conditional(self, environ: Environ, action: str, type_: str, work: Work) -> HttpAnswer:
+        """Let a write on a type in only with a condition."""
+        return self._do(environ, action, type_, "", work) if environ.get("QUERY_STRING") else self.other(environ, type_)
 
     def _do(self, environ: Environ, action: str, type_: str | None, id_: str, work: Work, *, bulk: bool = False) -> HttpAnswer:
         target = "/".join(part for part in (type_, id_) if part)[:200]

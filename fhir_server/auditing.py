@@ -11,7 +11,7 @@ from chartloop.kernel.audit.record import AuditRecord
 from chartloop.kernel.errors import ChartloopError
 from fhir_server.store import Store
 
-_ACTIONS: Final = {"create": "C", "update": "U", "delete": "D", "search": "E", "transaction": "E", "batch": "E", "operation": "E"}
+_ACTIONS: Final = {"create": "C", "update": "U", "patch": "U", "delete": "D", "search": "E", "transaction": "E", "batch": "E", "operation": "E"}
 _OURS: Final = frozenset({"unavailable", "internal"})
 
 

@@ -88,6 +88,8 @@ def _answer(answer: Answer, base: str, *, representation: bool) -> bytes:
     if isinstance(answer, Written):
         status = 204 if stored.deleted else 201 if answer.created else 200
     response = {"status": f"{status} {REASONS[status]}", "etag": etag(stored), "lastModified": iso(stored.updated)}
+    if not stored.version:  # a conditional delete that found nothing
+        response = {"status": response["status"]}
     if isinstance(answer, Written) and not stored.deleted:
         response["location"] = f"{base}/{stored.type}/{stored.id}/_history/{stored.version}"
     shown = stored.body and (representation or isinstance(answer, Stored))

@@ -17,7 +17,7 @@ from chartloop.kernel.errors import ChartloopError, NotFound
 from chartloop.kernel.http import bearer_token, read_body, request_id
 from fhir_server.answer import HttpAnswer, error_answer, prettily
 from fhir_server.audit_event import AuditEvents
-from fhir_server.negotiation import FORM, require_json_answer, require_json_body
+from fhir_server.negotiation import FORM, patch_type, require_json_answer, require_json_body
 from fhir_server.repository import Repository
 
 Authenticate = Callable[[str], Subject]
@@ -96,8 +96,11 @@ class Gate:
         return Call(Scope(subject, action, number), environ, body, str(environ.get("QUERY_STRING", "")))
 
     def _body(self, environ: dict[str, Any], subject: Subject, *, bulk: bool) -> bytes:
-        if environ["REQUEST_METHOD"] not in ("POST", "PUT"):
+        if environ["REQUEST_METHOD"] not in ("POST", "PUT", "PATCH"):
             return b""
+        if environ["REQUEST_METHOD"] == "PATCH":
+            patch_type(environ)
+            return read_body(environ, self.limits.body_bytes)
         form = str(environ.get("CONTENT_TYPE", "")).partition(";")[0].strip().lower() == FORM
         if str(environ.get("CONTENT_LENGTH") or "0") == "0" and "HTTP_TRANSFER_ENCODING" not in environ and "/$" in str(environ["PATH_INFO"]):
             return b""  # an operation without parameters

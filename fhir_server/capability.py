@@ -12,6 +12,7 @@ import msgspec
 
 from chartloop.kernel import clock
 from fhir_server.operations import table
+from fhir_server.patch_document import FORMATS
 from fhir_server.search_chains import MAX_DEPTH
 from fhir_server.search_criteria import MODIFIERS, searchable_params
 from fhir_server.search_hops import MAX_LINKED
@@ -51,6 +52,7 @@ def capability_statement(base: str, interactions: Sequence[str]) -> bytes:
             "implementation": {"description": "Chartloop FHIR server", "url": base},
             "fhirVersion": "4.0.1",
             "format": ["json", "application/fhir+json"],
+            "patchFormat": list(FORMATS),
             "rest": [rest],
         }
     )
@@ -67,8 +69,8 @@ def _resource(type_: str, interactions: Sequence[str]) -> dict[str, Any]:
         "updateCreate": False,
         "conditionalCreate": True,
         "conditionalRead": "full-support",
-        "conditionalUpdate": False,
-        "conditionalDelete": "not-supported",
+        "conditionalUpdate": True,
+        "conditionalDelete": "single",
         **({"searchInclude": includes} if includes else {}),
         "searchParam": [{"name": code, "type": params[code].type} for code in sorted(params)],
         **({"operation": operations} if (operations := table.of_type(type_)) else {}),

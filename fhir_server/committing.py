@@ -17,8 +17,8 @@ ATTEMPTS: Final = 20
 def commit(store: Store, scope: Scope, prepare: Callable[[], Batch], also: Also | None) -> Any:
     """Prepare and store; prepare again when something has changed in between."""
     for _ in range(ATTEMPTS):
-        batch = with_heirs(store, prepare())
         try:
+            batch = with_heirs(store, prepare())
             store.db.write(lambda tx, batch=batch: apply(store, scope, tx, batch, also))  # type: ignore[misc]
         except Stale:
             continue

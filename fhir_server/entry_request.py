@@ -9,6 +9,7 @@ import re
 from typing import Final, NamedTuple
 
 from chartloop.kernel.errors import Invalid
+from fhir_server.preconditions import IfMatch, create_only_of, if_match_of
 from fhir_server.type_ids import TYPE_IDS
 from fhir_server.validation_bundle import BundleEntry
 
@@ -16,8 +17,7 @@ _URL: Final = re.compile(
     r"(?P<type>[A-Za-z]+)(?:/(?P<id>[A-Za-z0-9.\-]{1,64})(?P<history>/_history(?:/(?P<version>[0-9]{1,9}))?)?)?"
     r"(?:\?(?P<query>.*))?"
 )
-_ETAG: Final = re.compile(r'(?:W/)?"([0-9]{1,9})"')
-_METHODS: Final = frozenset({"GET", "POST", "PUT", "DELETE"})
+_METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 
 
 class EntryRequest(NamedTuple):
@@ -29,8 +29,9 @@ class EntryRequest(NamedTuple):
     history: bool
     version: int
     query: str
-    if_match: int | None
+    if_match: IfMatch
     if_none_exist: str
+    create_only: bool
 
 
 def entry_request(entry: BundleEntry, base: str) -> EntryRequest:
@@ -40,7 +41,7 @@ def entry_request(entry: BundleEntry, base: str) -> EntryRequest:
         Invalid: The method or the address is none that an entry can have here.
     """
     if entry.method not in _METHODS:
-        raise Invalid("The method of an entry is GET, POST, PUT or DELETE.", code="not-supported", expression="request.method")
+        raise Invalid("The method of an entry is GET, POST, PUT, PATCH or DELETE.", code="not-supported", expression="request.method")
     match = _URL.fullmatch(entry.url.removeprefix(base + "/"))
     if match is None or match["type"] not in TYPE_IDS:
         raise Invalid("The address of an entry is relative to this server.", code="value", expression="request.url")
@@ -51,28 +52,24 @@ def entry_request(entry: BundleEntry, base: str) -> EntryRequest:
         bool(match["history"]),
         int(match["version"] or 0),
         match["query"] or "",
-        version_of(entry.if_match) if entry.if_match else None,
+        if_match_of(entry.if_match),
         entry.if_none_exist.removeprefix("?"),
+        entry.method == "PUT" and create_only_of(entry.if_none_match),
     )
-    _judge(request, entry)
+    _judge(request)
+    _require_resource(entry)
     return request
 
 
-def version_of(etag: str) -> int:
-    """Read the version that If-Match names."""
-    match = _ETAG.fullmatch(etag.strip())
-    if match is None:
-        raise Invalid('If-Match names a version, such as W/"3".', code="value", expression="request.ifMatch")
-    return int(match[1])
+def _judge(request: EntryRequest) -> None:
+    if request.method != "GET" and request.history:
+        raise Invalid("A version is read, never written.", code="value", expression="request.url")
+    if request.method == "POST" and (request.id or request.query):
+        raise Invalid("POST has neither an id nor a condition in its address.", code="value", expression="request.url")
+    if request.method in ("PUT", "PATCH", "DELETE") and bool(request.id) == bool(request.query):
+        raise Invalid(f"{request.method} needs an id or a condition in its address.", code="value", expression="request.url")
 
 
-def _judge(request: EntryRequest, entry: BundleEntry) -> None:
-    writes = request.method != "GET"
-    if writes and (request.query or request.history):
-        raise Invalid("Conditional update and delete are not supported.", code="not-supported", expression="request.url")
-    if request.method in ("PUT", "DELETE") and not request.id:
-        raise Invalid(f"{request.method} needs an id in its address.", code="value", expression="request.url")
-    if request.method == "POST" and request.id:
-        raise Invalid("POST has no id in its address.", code="value", expression="request.url")
-    if request.method in ("POST", "PUT") and not entry.resource:
-        raise Invalid(f"{request.method} needs a resource.", code="required", expression="resource")
+def _require_resource(entry: BundleEntry) -> None:
+    if entry.method in ("POST", "PUT", "PATCH") and not entry.resource:
+        raise Invalid(f"{entry.method} needs a resource.", code="required", expression="resource")

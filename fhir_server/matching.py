@@ -15,6 +15,7 @@ from fhir_server.search_query import parse
 from fhir_server.search_sql import plan
 from fhir_server.search_tree import Query
 from fhir_server.store import Store, acting, require
+from fhir_server.writing import Stale
 
 
 def criteria(store: Store, scope: Scope, type_: str, query: str) -> Query:
@@ -44,6 +45,13 @@ def single(session: Session, store: Store, scope: Scope, query: Query) -> int | 
     if len(found) > 1:
         raise PreconditionFailed("The condition matches more than one resource.", code="multiple-matches")
     return found[0] if found else None
+
+
+def verify_match(tx: Tx, store: Store, scope: Scope, query: Query, found: int | None) -> None:
+    """See, under lock, that a condition still finds what it found."""
+    lock(tx, [lock_key(query)])
+    if single(tx, store, scope, query) != found:
+        raise Stale
 
 
 def lock_key(query: Query) -> int:

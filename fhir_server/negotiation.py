@@ -10,10 +10,11 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 
-from chartloop.kernel.errors import Invalid, PreconditionFailed, UnsupportedMedia
-from fhir_server.entry_request import version_of
+from chartloop.kernel.errors import Invalid, UnsupportedMedia
 from fhir_server.outcome import NotAcceptable
-from fhir_server.redaction import is_redacted_etag
+from fhir_server.patch_document import FHIRPATH_PATCH, JSON_PATCH
+from fhir_server.patching import unsupported
+from fhir_server.preconditions import IfMatch, create_only_of, if_match_of
 
 FHIR_JSON: Final = "application/fhir+json; charset=utf-8"
 _JSON: Final = frozenset({"application/fhir+json", "application/json", "json", "text/json"})
@@ -48,6 +49,10 @@ def require_json_body(environ: Mapping[str, Any]) -> None:
     charset = rest.strip().lower().replace('"', "")
     if kind.strip().lower() not in _JSON or charset not in ("", "charset=utf-8", "fhirversion=4.0"):
         raise UnsupportedMedia("The body must be application/fhir+json in UTF-8.")
+    _require_plain(environ)
+
+
+def _require_plain(environ: Mapping[str, Any]) -> None:
     if environ.get("HTTP_CONTENT_ENCODING", "identity") != "identity":
         raise UnsupportedMedia("A compressed body is not supported.")
 
@@ -61,14 +66,26 @@ def preferences(environ: Mapping[str, Any]) -> Preferences:
     return Preferences("representation", "handling=lenient" in said)
 
 
-def if_match(environ: Mapping[str, Any]) -> int | None:
-    """Read If-Match as a version; the tag of a redacted body is never current."""
-    tag = str(environ.get("HTTP_IF_MATCH", "")).strip()
-    if not tag:
-        return None
-    if is_redacted_etag(tag):
-        raise PreconditionFailed("This tag belongs to a part of the resource; storing it would wipe the rest.")
-    return version_of(tag)
+def if_match(environ: Mapping[str, Any]) -> IfMatch:
+    """Read If-Match: a version, a list of versions or any."""
+    return if_match_of(str(environ.get("HTTP_IF_MATCH", "")))
+
+
+def create_only(environ: Mapping[str, Any]) -> bool:
+    """Read If-None-Match of a PUT."""
+    return create_only_of(str(environ.get("HTTP_IF_NONE_MATCH", "")))
+
+
+def patch_type(environ: Mapping[str, Any]) -> str:
+    """Media type of a patch; a body that is none is refused."""
+    kind = str(environ.get("CONTENT_TYPE", "")).partition(";")[0].strip().lower()
+    if kind == JSON_PATCH:
+        _require_plain(environ)
+        return kind
+    if kind not in _JSON:
+        raise unsupported()
+    require_json_body(environ)
+    return FHIRPATH_PATCH
 
 
 def if_none_exist(environ: Mapping[str, Any]) -> str:

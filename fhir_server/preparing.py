@@ -137,5 +137,10 @@ def require_whole(resource: Mapping[str, Any], id_: str) -> None:
     type_ = resource.get("resourceType")
     if resource.get("id") != id_:
         raise Invalid("The body's id must be the id in the address.", expression=f"{type_}.id")
+    require_complete(resource)
+
+
+def require_complete(resource: Mapping[str, Any]) -> None:
+    """Refuse a body that says that it is incomplete."""
     if is_subsetted(resource):
-        raise Unprocessable("This is a part of a resource; storing it would wipe the rest.", expression=f"{type_}.meta.tag")
+        raise Unprocessable("This is a part of a resource; storing it would wipe the rest.", expression=f"{resource.get('resourceType')}.meta.tag")

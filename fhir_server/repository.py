@@ -7,16 +7,21 @@ audit, outbox, in one transaction.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.errors import ChartloopError, Issue
 from fhir_server.auditing import refused
 from fhir_server.interactions.batch import batch
+from fhir_server.interactions.conditional_delete import conditional_delete
+from fhir_server.interactions.conditional_patch import conditional_patch
+from fhir_server.interactions.conditional_update import conditional_update
 from fhir_server.interactions.create import create
 from fhir_server.interactions.delete import delete
 from fhir_server.interactions.entry_reads import Answer
 from fhir_server.interactions.history import history
+from fhir_server.interactions.patch import patch
 from fhir_server.interactions.read import read
 from fhir_server.interactions.search import search, searches
 from fhir_server.interactions.transaction import transaction
@@ -27,6 +32,8 @@ from fhir_server.operations.meta_change import meta_add, meta_delete
 from fhir_server.operations.meta_of import meta_of
 from fhir_server.operations.stream import stream
 from fhir_server.operations.validate import Trial, validate_resource
+from fhir_server.patch_document import JSON_PATCH, read_patch
+from fhir_server.preconditions import IfMatch
 from fhir_server.store import Also, Page, Store, Stored, Written
 
 __all__ = ["Also", "Page", "Repository", "Stored", "Written"]
@@ -56,16 +63,56 @@ class Repository:
         return create(self._store, scope, body, type_=type_, if_none_exist=if_none_exist, also=also)
 
     def update(
-        self, scope: Scope, type_: str, id_: str, body: Body, *, if_match: int | None = None, also: Also | None = None
+        self,
+        scope: Scope,
+        type_: str,
+        id_: str,
+        body: Body,
+        *,
+        if_match: IfMatch = None,
+        create_only: bool = False,
+        also: Also | None = None,
     ) -> Written:
-        """Store the next version; none if nothing changes."""
-        return update(self._store, scope, type_, id_, body, if_match=if_match, also=also)
+        """Store the next version; none if nothing changes; if asked to, only create."""
+        return update(self._store, scope, type_, id_, body, if_match=if_match, create_only=create_only, also=also)
+
+    def conditional_update(
+        self,
+        scope: Scope,
+        type_: str,
+        query: str,
+        body: Body,
+        *,
+        if_match: IfMatch = None,
+        create_only: bool = False,
+        also: Also | None = None,
+    ) -> Written:
+        """Update the one resource that matches, or create where nothing does."""
+        return conditional_update(self._store, scope, type_, query, body, if_match=if_match, create_only=create_only, also=also)
+
+    def patch(
+        self, scope: Scope, type_: str, id_: str, body: bytes, *, media_type: str = JSON_PATCH, if_match: IfMatch = None, also: Also | None = None
+    ) -> Written:
+        """Store what a JSON Patch or a FHIRPath Patch makes of the current version; none if nothing changes."""
+        return patch(self._store, scope, type_, id_, partial(read_patch, body, media_type), if_match=if_match, also=also)
+
+    def conditional_patch(
+        self, scope: Scope, type_: str, query: str, body: bytes, *, media_type: str = JSON_PATCH, if_match: IfMatch = None, also: Also | None = None
+    ) -> Written:
+        """Patch the one resource that matches."""
+        return conditional_patch(self._store, scope, type_, query, partial(read_patch, body, media_type), if_match=if_match, also=also)
 
     def delete(
-        self, scope: Scope, type_: str, id_: str, *, if_match: int | None = None, also: Also | None = None
+        self, scope: Scope, type_: str, id_: str, *, if_match: IfMatch = None, also: Also | None = None
     ) -> Written:
         """Delete a resource; its history stays."""
         return delete(self._store, scope, type_, id_, if_match=if_match, also=also)
+
+    def conditional_delete(
+        self, scope: Scope, type_: str, query: str, *, if_match: IfMatch = None, also: Also | None = None
+    ) -> Written:
+        """Delete the one resource that matches; version 0 in the answer says that there was none."""
+        return conditional_delete(self._store, scope, type_, query, if_match=if_match, also=also)
 
     def history(self, scope: Scope, type_: str | None = None, id_: str | None = None, params: str = "") -> Page:
         """Return one page of versions of a resource, a type or everything, newest first."""

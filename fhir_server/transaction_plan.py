@@ -14,13 +14,16 @@ from typing import Any, Final
 
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.db import Session, Tx
-from chartloop.kernel.errors import ChartloopError, Invalid, Issue, PreconditionFailed
+from chartloop.kernel.errors import ChartloopError, Invalid, Issue, NotFound, PreconditionFailed
 from fhir_server import rows
 from fhir_server.entry_request import EntryRequest
+from fhir_server.interactions.conditional_delete import conditional_removal
+from fhir_server.interactions.conditional_update import Preconditions, matched_version
 from fhir_server.interactions.create import first_version
-from fhir_server.interactions.delete import removal
-from fhir_server.interactions.update import next_version
+from fhir_server.interactions.patch import Patched, patched, patched_version
+from fhir_server.interactions.update import next_version, there_already
 from fhir_server.matching import criteria, lock, lock_key, single
+from fhir_server.patch_document import entry_patch
 from fhir_server.preparing import lookup, require_whole
 from fhir_server.references import conditional_references_in_bytes, link_map, rewriter
 from fhir_server.search_tree import Query
@@ -44,10 +47,12 @@ class Item:
     request: EntryRequest
     id: str
     condition: Query | None
+    fresh: bool
+    """The id was made just now: nothing is stored there."""
 
     @property
     def reference(self) -> str:
-        """The reference that this entry's resource will have."""
+        """The reference that this entry's resource will have, unless its condition matches another."""
         return f"{self.request.type}/{self.id}"
 
 
@@ -89,13 +94,16 @@ class TransactionPlan:
         self._items = items
         self._creating = acting(scope, "create")
         self._matched: dict[int, int] = {}
+        self._patched: dict[int, Patched] = {}
+        self._ids = {item.index: item.id for item in items}
         self._rewrite = rewriter(self._resolve())
-        self._validated = {item.index: self._validate(item) for item in items if item.entry.resource}
+        self._refuse_same()
+        self._validated = {item.index: self._validate(item) for item in items if item.entry.resource and item.request.method != "DELETE"}
         self._labels = _BundleLabels(store, lookup(store, session), {
-            item.reference: self._validated[item.index]
+            self._reference(item): self._validated[item.index]
             for item in items
-            if item.index in self._validated and item.index not in self._matched
-        }, frozenset(item.reference for item in items if item.request.method == "POST"))  # fmt: skip
+            if item.index in self._validated and self._writes(item)
+        }, frozenset(item.reference for item in items if item.fresh and item.index not in self._matched))  # fmt: skip
 
     def batch(self) -> Batch:
         """Prepare every change; the results are by entry."""
@@ -113,15 +121,11 @@ class TransactionPlan:
         """Map every link of the bundle to the reference it will have."""
         assigned: dict[str, str] = {}
         for item in self._items:
-            reference = item.reference
             if item.condition is not None:
                 with naming(item.index):
-                    rid = single(self._session, self._store, self._scope, item.condition)
-                if rid is not None:
-                    self._matched[item.index] = rid
-                    reference = rows.by_rids(self._session, [rid])[rid].reference
+                    self._match(item, item.condition)
             if item.entry.full_url:
-                assigned[item.entry.full_url] = reference
+                assigned[item.entry.full_url] = self._reference(item)
         links = link_map(assigned)
         for item in self._items:
             if _SEARCH.search(item.entry.resource):
@@ -130,6 +134,32 @@ class TransactionPlan:
                         if text not in links:
                             links[text] = self._target(text)
         return links
+
+    def _match(self, item: Item, condition: Query) -> None:
+        rid = single(self._session, self._store, self._scope, condition)
+        if rid is not None:
+            self._matched[item.index] = rid
+            self._ids[item.index] = rows.by_rids(self._session, [rid])[rid].id
+        elif item.request.method == "PATCH":
+            raise NotFound
+
+    def _reference(self, item: Item) -> str:
+        return f"{item.request.type}/{self._ids[item.index]}"
+
+    def _writes(self, item: Item) -> bool:
+        """Whether an entry stores something: a conditional create with a match does not, nor a conditional delete without one."""
+        matched = item.condition is None or item.index in self._matched
+        return {"POST": item.index not in self._matched, "DELETE": matched}.get(item.request.method, True)
+
+    def _refuse_same(self) -> None:
+        """Refuse a transaction of which two entries have come to mean one resource."""
+        seen: set[str] = set()
+        for item in filter(self._writes, self._items):
+            reference = self._reference(item)
+            if reference in seen:
+                with naming(item.index):
+                    raise Invalid("This transaction speaks of one resource twice.", code="duplicate")
+            seen.add(reference)
 
     def _target(self, text: str) -> str:
         type_, _, query = text.partition("?")
@@ -141,25 +171,44 @@ class TransactionPlan:
     def _validate(self, item: Item) -> tuple[Validated, bytes]:
         where = f"Bundle.entry[{item.index}].resource"
         with naming(item.index):
+            if item.request.method == "PATCH":
+                self._patched[item.index] = self._patch(item)
+                return self._patched[item.index][:2]
             # Compact first: all that follows reads every byte again.
             body = self._rewrite(compact_json(item.entry.resource))
             validated = validate(body, type_=item.request.type, path=where)
         return validated, body
 
+    def _patch(self, item: Item) -> Patched:
+        request, change = item.request, entry_patch(item.entry.resource, self._rewrite)
+        id_, scope = self._ids[item.index], acting(self._scope, "patch")
+        return patched(self._store, scope, self._session, request.type, id_, change, request.if_match)
+
     def _change(self, item: Item) -> tuple[Change | None, Written]:
-        store, request = self._store, item.request
+        store, request, session, id_ = self._store, item.request, self._session, self._ids[item.index]
         if request.method == "DELETE":
-            return removal(store, acting(self._scope, "delete"), self._session, request.type, request.id)
+            gone = id_ if self._writes(item) else ""
+            return conditional_removal(store, acting(self._scope, "delete"), session, request.type, gone, request.if_match)
         validated, body = self._validated[item.index]
+        if request.method == "PATCH":
+            return patched_version(store, acting(self._scope, "patch"), session, self._patched[item.index], self._labels.label)
         if request.method == "PUT":
-            require_whole(validated.resource, request.id)
-            scope = acting(self._scope, "update")
-            return next_version(store, scope, self._session, validated, body, request.if_match, self._labels.label)
+            return self._update(item, validated, body)
         if item.index in self._matched:
             rid = self._matched[item.index]
-            stored = visible(store, acting(self._scope, "search"), rows.by_rids(self._session, [rid])[rid])
+            stored = visible(store, acting(self._scope, "search"), rows.by_rids(session, [rid])[rid])
             return None, Written(stored, created=False, changed=False)
-        return first_version(store, self._creating, validated, body, item.id, self._labels.label)
+        return first_version(store, self._creating, validated, body, id_, self._labels.label)
+
+    def _update(self, item: Item, validated: Validated, body: bytes) -> tuple[Change | None, Written]:
+        store, request, scope, label = self._store, item.request, acting(self._scope, "update"), self._labels.label
+        if item.condition is not None:
+            match = self._ids[item.index] if item.index in self._matched else ""
+            before = Preconditions(request.if_match, request.create_only)
+            return matched_version(store, scope, self._session, match, item.id, validated, body, before, label)
+        require_whole(validated.resource, request.id)
+        taken = there_already if request.create_only else None
+        return next_version(store, scope, self._session, request.id, validated, body, request.if_match, label, taken=taken)
 
     def _verify(self, tx: Tx) -> None:
         """See, under lock, that every condition still finds what it found."""

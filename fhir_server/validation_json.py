@@ -62,7 +62,7 @@ def parse(body: bytes) -> Any:
         raise Invalid(f"the body is not JSON: {error}", code="structure") from None
     except UnicodeDecodeError:
         raise Invalid("the body is not UTF-8", code="structure") from None
-    except (RecursionError, ValueError):
+    except (RecursionError, ValueError, ArithmeticError):
         raise Invalid("the body nests too deep or has a number too long", code="structure") from None
     if b"\\u0000" in body:
         _refuse_null(value)

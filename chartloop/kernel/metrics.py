@@ -13,7 +13,7 @@ from chartloop.kernel.db_session import Database, Session
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _FAST_S = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
-INTERACTIONS = ("read", "vread", "search", "history", "create", "update", "delete", "bundle", "card", "page", "other")
+INTERACTIONS = ("read", "vread", "search", "history", "create", "update", "patch", "delete", "bundle", "card", "page", "other")
 """What a request is counted as: FHIR interactions, CDS Hooks calls, pages for people, everything else."""
 
 METRICS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {

@@ -6,18 +6,24 @@ Spec: https://hl7.org/fhir/R4/http.html#transaction
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.errors import ChartloopError, Invalid
 from fhir_server.auditing import refusals_audited
-from fhir_server.entry_request import entry_request
+from fhir_server.entry_request import EntryRequest, entry_request
+from fhir_server.interactions.conditional_delete import conditional_delete
+from fhir_server.interactions.conditional_patch import conditional_patch
+from fhir_server.interactions.conditional_update import conditional_update
 from fhir_server.interactions.create import create
 from fhir_server.interactions.delete import delete
 from fhir_server.interactions.entry_reads import Answer, answer_read
+from fhir_server.interactions.patch import patch
 from fhir_server.interactions.update import update
+from fhir_server.patch_document import entry_patch
 from fhir_server.preparing import encode
-from fhir_server.store import Store, acting, require
+from fhir_server.store import Store, Written, acting, require
 from fhir_server.transaction_plan import naming
 from fhir_server.validation_bundle import BundleEntry, split_bundle
 
@@ -37,12 +43,24 @@ def _answer(store: Store, scope: Scope, index: int, entry: BundleEntry) -> Answe
     try:
         with naming(index):
             request = entry_request(entry, store.base)
-            if request.method == "POST":
-                return create(store, scope, entry.resource, type_=request.type, if_none_exist=request.if_none_exist)
-            if request.method == "PUT":
-                return update(store, scope, request.type, request.id, entry.resource, if_match=request.if_match)
-            if request.method == "DELETE":
-                return delete(store, scope, request.type, request.id)
-            return answer_read(store, scope, request)
+            return _write(store, scope, entry, request) if request.method != "GET" else answer_read(store, scope, request)
     except ChartloopError as error:
         return error
+
+
+def _write(store: Store, scope: Scope, entry: BundleEntry, request: EntryRequest) -> Written:
+    type_, id_, query, body, if_match = request.type, request.id, request.query, entry.resource, request.if_match
+    if request.method == "POST":
+        return create(store, scope, body, type_=type_, if_none_exist=request.if_none_exist)
+    if request.method == "PUT":
+        if query:
+            return conditional_update(store, scope, type_, query, body, if_match=if_match, create_only=request.create_only)
+        return update(store, scope, type_, id_, body, if_match=if_match, create_only=request.create_only)
+    if request.method == "PATCH":
+        read = partial(entry_patch, body)
+        return conditional_patch(store, scope, type_, query, read, if_match=if_match) if query else patch(
+            store, scope, type_, id_, read, if_match=if_match
+        )
+    if query:
+        return conditional_delete(store, scope, type_, query, if_match=if_match)
+    return delete(store, scope, type_, id_, if_match=if_match)

@@ -10,17 +10,18 @@ from functools import partial
 from chartloop.kernel.access.rows import EVERYTHING
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.db import Session
-from chartloop.kernel.errors import Forbidden, NotFound, PreconditionFailed
+from chartloop.kernel.errors import Forbidden, NotFound
 from fhir_server import rows
 from fhir_server.auditing import refusals_audited
 from fhir_server.committing import commit
+from fhir_server.preconditions import IfMatch, require_version
 from fhir_server.preparing import deletion
 from fhir_server.store import Also, Store, Stored, Written, acting, require
 from fhir_server.writing import Batch, Change
 
 
 def delete(
-    store: Store, scope: Scope, type_: str, id_: str, *, if_match: int | None = None, also: Also | None = None
+    store: Store, scope: Scope, type_: str, id_: str, *, if_match: IfMatch = None, also: Also | None = None
 ) -> Written:
     """Delete a resource; one that is deleted already stays as it is."""
     scope = acting(scope, "delete")
@@ -30,14 +31,14 @@ def delete(
         return written
 
 
-def _prepare(store: Store, scope: Scope, type_: str, id_: str, if_match: int | None) -> Batch:
+def _prepare(store: Store, scope: Scope, type_: str, id_: str, if_match: IfMatch) -> Batch:
     with store.db.read() as session:
         change, written = removal(store, scope, session, type_, id_, if_match)
     return Batch([change], written) if change else Batch([], written, targets=[f"{type_}/{id_}"])
 
 
 def removal(
-    store: Store, scope: Scope, session: Session, type_: str, id_: str, if_match: int | None = None
+    store: Store, scope: Scope, session: Session, type_: str, id_: str, if_match: IfMatch = None
 ) -> tuple[Change | None, Written]:
     """Decide on the row and prepare its deletion; none if it is deleted already."""
     old = rows.current(session, type_, id_, EVERYTHING)
@@ -45,8 +46,7 @@ def removal(
         raise NotFound
     if not store.access.decides(scope, old.attributes()):
         raise Forbidden if store.access.decides(acting(scope, "read"), old.attributes()) else NotFound
-    if if_match is not None and old.version != if_match:
-        raise PreconditionFailed("The current version is not the one that If-Match names.")
+    require_version(if_match, old.version, living=not old.deleted)
     if old.deleted:
         gone = Stored(type_, id_, old.version, old.updated, b"", redacted=False, deleted=True)
         return None, Written(gone, created=False, changed=False)

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
+import msgspec
+
 from chartloop.kernel import ids
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.errors import ChartloopError, Invalid
@@ -16,6 +18,7 @@ from fhir_server.auditing import refusals_audited
 from fhir_server.committing import commit
 from fhir_server.entry_request import EntryRequest, entry_request
 from fhir_server.interactions.entry_reads import Answer, answer_read, require_answer
+from fhir_server.interactions.patch import require_patch
 from fhir_server.interactions.update import require_update
 from fhir_server.matching import criteria
 from fhir_server.preparing import encode
@@ -24,13 +27,18 @@ from fhir_server.transaction_plan import Item, TransactionPlan, naming, refuse_d
 from fhir_server.validation_bundle import BundleEntry, split_bundle
 from fhir_server.writing import Batch
 
-ORDER: Final = {"DELETE": 0, "POST": 1, "PUT": 2}
+
+class _Head(msgspec.Struct):
+    id: str = ""
+
+
+ORDER: Final = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2}
 
 
 def transaction(
     store: Store, scope: Scope, bundle: bytes | Mapping[str, Any], *, also: Also | None = None
 ) -> list[Answer]:
-    """Process every entry, in the order DELETE, POST, PUT, GET; the answers are in the order of the entries."""
+    """Process every entry, in the order DELETE, POST, PUT and PATCH, GET; the answers are in the order of the entries."""
     scope = acting(scope, "transaction")
     with refusals_audited(store, scope, "Bundle"):
         require(store, scope, "Bundle")
@@ -84,12 +92,26 @@ def _items(store: Store, scope: Scope, entries: Sequence[BundleEntry], requests:
 
 
 def _item(store: Store, scope: Scope, index: int, entry: BundleEntry, request: EntryRequest) -> Item:
-    if request.method == "PUT":
-        require_update(store, acting(scope, "update"), request.type)
-        return Item(index, entry, request, request.id, None)
-    if request.method == "DELETE":
-        require(store, acting(scope, "delete"), request.type)
-        return Item(index, entry, request, request.id, None)
-    require(store, acting(scope, "create"), request.type)
     condition = criteria(store, scope, request.type, request.if_none_exist) if request.if_none_exist else None
-    return Item(index, entry, request, ids.public_id(), condition)
+    if request.query:
+        condition = criteria(store, scope, request.type, request.query)
+    id_ = request.id
+    if request.method == "PUT":
+        if request.query:
+            require(store, acting(scope, "update"), request.type)
+            id_ = _own_id(entry)
+        else:
+            require_update(store, acting(scope, "update"), request.type)
+    elif request.method == "PATCH":
+        require_patch(store, acting(scope, "patch"), request.type)
+    else:
+        require(store, acting(scope, "delete" if request.method == "DELETE" else "create"), request.type)
+    return Item(index, entry, request, id_ or ids.public_id(), condition, fresh=not id_)
+
+
+def _own_id(entry: BundleEntry) -> str:
+    """Look which id a resource gives itself; validation judges it."""
+    try:
+        return msgspec.json.decode(entry.resource, type=_Head).id
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""

@@ -1,27 +1,30 @@
-"""FHIR update interaction, with If-Match, and update as create for those who may assign ids.
+"""FHIR update interaction, with If-Match and If-None-Match: *, and update as create for those who may assign ids.
 
 Spec: https://hl7.org/fhir/R4/http.html#update
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from chartloop.kernel.access.rows import EVERYTHING
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.db import Session
-from chartloop.kernel.errors import Forbidden, MethodNotAllowed, NotFound, PreconditionFailed
+from chartloop.kernel.errors import ChartloopError, Forbidden, MethodNotAllowed, NotFound, PreconditionFailed
 from fhir_server import rows
 from fhir_server.auditing import refusals_audited
 from fhir_server.committing import commit
+from fhir_server.preconditions import IfMatch, require_version
 from fhir_server.preparing import encode, labelling, new_version, require_whole
 from fhir_server.rows import Row
 from fhir_server.store import Also, Label, Store, Stored, Written, acting, require
 from fhir_server.validation import Validated, validate
 from fhir_server.visible import after_write
 from fhir_server.writing import Batch, Change
+
+Refusal = Callable[[], ChartloopError]
 
 
 def update(
@@ -31,18 +34,24 @@ def update(
     id_: str,
     body: bytes | Mapping[str, Any],
     *,
-    if_match: int | None = None,
+    if_match: IfMatch = None,
+    create_only: bool = False,
     also: Also | None = None,
 ) -> Written:
-    """Store the next version; a body that says what the current version says makes none."""
+    """Store the next version; a body that says what the current version says makes none; if asked to, only create."""
     scope = acting(scope, "update")
     with refusals_audited(store, scope, f"{type_}/{id_}"):
         require_update(store, scope, type_)
         raw = encode(body)
         validated = validate(raw, type_=type_)
         require_whole(validated.resource, id_)
-        written: Written = commit(store, scope, partial(_prepare, store, scope, validated, raw, if_match), also)
+        written: Written = commit(store, scope, partial(_prepare, store, scope, validated, raw, if_match, there_already if create_only else None), also)
         return written
+
+
+def there_already() -> ChartloopError:
+    """Refuse a create-only update of what is there."""
+    return PreconditionFailed("If-None-Match: * is for creating, and there is a resource already.")
 
 
 def require_update(store: Store, scope: Scope, type_: str) -> None:
@@ -51,12 +60,10 @@ def require_update(store: Store, scope: Scope, type_: str) -> None:
         require(store, scope, type_)
 
 
-def _prepare(store: Store, scope: Scope, validated: Validated, raw: bytes, if_match: int | None) -> Batch:
+def _prepare(store: Store, scope: Scope, validated: Validated, raw: bytes, if_match: IfMatch, taken: Refusal | None) -> Batch:
     with store.db.read() as session:
-        change, written = next_version(
-            store, scope, session, validated, raw, if_match,
-            labelling(store, session),
-        )  # fmt: skip
+        label = labelling(store, session)
+        change, written = next_version(store, scope, session, validated.id, validated, raw, if_match, label, taken=taken)
     targets = [f"{written.stored.type}/{written.stored.id}"]
     return Batch([change], written) if change else Batch([], written, targets=targets)
 
@@ -65,17 +72,33 @@ def next_version(
     store: Store,
     scope: Scope,
     session: Session,
+    id_: str,
     validated: Validated,
     raw: bytes,
-    if_match: int | None,
+    if_match: IfMatch,
     label: Label,
+    *,
+    taken: Refusal | None = None,
 ) -> tuple[Change | None, Written]:
-    """Decide on the row before and after, and prepare the change; none if nothing changes."""
-    type_, id_ = validated.type, validated.id
+    """Decide on the row before and after, and prepare the change; none if nothing changes.
+
+    Args:
+        store: The store.
+        scope: Who updates or patches.
+        session: Where the current version is read.
+        id_: Id of the resource; the body may leave it out.
+        validated: What is to be stored.
+        raw: The same as bytes.
+        if_match: Versions that the current one must be among.
+        label: Labels what is stored.
+        taken: What to refuse with if the resource is there; None where it may be.
+    """
+    type_ = validated.type
     old = rows.current(session, type_, id_, EVERYTHING)
     known = _updatable(store, scope, old, type_)
-    if if_match is not None and (old is None or old.version != if_match):
-        raise PreconditionFailed("The current version is not the one that If-Match names.")
+    if known and taken is not None:
+        raise taken()
+    require_version(if_match, old.version if old else 0, living=old is not None and not old.deleted)
     prepared = new_version(store, type_, id_, validated.resource, raw, old, label, assigned=False)
     if prepared is None and old is not None:
         body = store.codec.unpack(old.codec, old.dict_id, old.packed)

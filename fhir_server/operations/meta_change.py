@@ -99,7 +99,7 @@ def _prepare(store: Store, scope: Scope, where: tuple[str, str], given: Meta, ch
         body = store.codec.unpack(row.codec, row.dict_id, row.packed)
         raw = _with_meta(body, change, given)
         validated = Validated(row.type, row.id, parse(raw))
-        prepared, written = next_version(store, scope, session, validated, raw, if_match, labelling(store, session))
+        prepared, written = next_version(store, scope, session, row.id, validated, raw, if_match, labelling(store, session))
     labels = prepared.attributes.labels if prepared else row.labels
     meta = meta_shown(written.stored, labels) if written.stored.body else {}
     return Batch([prepared] if prepared else [], (written, meta), targets=() if prepared else [row.reference])

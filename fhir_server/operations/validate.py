@@ -98,7 +98,7 @@ def _try(store: Store, scope: Scope, validated: Validated, trial: Trial) -> None
     with store.db.read() as session:
         label = labelling(store, session)
         if trial.mode == "update":
-            next_version(store, acting(scope, "update"), session, validated, trial.resource, None, label)
+            next_version(store, acting(scope, "update"), session, validated.id, validated, trial.resource, None, label)
             return
         prepared = new_version(store, validated.type, ids.public_id(), validated.resource, trial.resource, None, label, assigned=True)
         if prepared is None or not store.access.decides(acting(scope, "create"), prepared[0].attributes):

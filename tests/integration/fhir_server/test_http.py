@@ -136,7 +136,6 @@ def test_updates_and_deletes_have_their_statuses(api: Api) -> None:
 @pytest.mark.conformance("FHIR R4: interactions", "every refusal is an OperationOutcome: 400, 401, 403, 404, 405, 406, 413, 415, 422")
 @pytest.mark.conformance("FHIR R4: interactions", "Accept and _format: what is not JSON answers 406")
 @pytest.mark.conformance("FHIR R4: interactions", "Content-Type and Content-Encoding: what is not plain JSON in UTF-8 answers 415")
-@pytest.mark.conformance("FHIR R4: interactions", "PATCH is not built and answers 405")
 @pytest.mark.parametrize(
     ("status", "method", "path", "body", "headers", "why"),
     [
@@ -149,7 +148,10 @@ def test_updates_and_deletes_have_their_statuses(api: Api) -> None:
         (404, "GET", "/fhir/Patient/$nothing", None, {}, "There is nothing here."),
         (404, "GET", "/fhir/Patient/1/_history/1", None, {}, "There is nothing here."),
         (404, "GET", "/fhir/Patient/1/_history/x", None, {}, "There is nothing here."),
-        (405, "PATCH", "/fhir/Patient/1", None, {}, "This cannot be done here."),
+        (405, "PATCH", "/fhir/Patient", b"[]", {"Content_Type": "application/json-patch+json"}, "This cannot be done here."),
+        (415, "PATCH", "/fhir/Patient/1", b"<diff/>", {"Content_Type": "application/xml-patch+xml"},
+         "A patch is application/json-patch+json, or a Parameters resource as application/fhir+json."),
+        (404, "PATCH", "/fhir/Patient/1", b"[]", {"Content_Type": "application/json-patch+json"}, "There is nothing here."),
         (405, "DELETE", "/fhir/Patient", None, {}, "This cannot be done here."),
         (406, "GET", "/fhir/Patient/1", None, {"Accept": "application/fhir+xml"}, "Only JSON is spoken here."),
         (406, "GET", "/fhir/Patient?_format=xml", None, {}, "Only JSON is spoken here."),
@@ -275,8 +277,10 @@ def test_the_capability_statement_lists_what_is_built_and_needs_no_token(api: Ap
     statement = json.loads(api("GET", "/fhir/metadata", role="").data)
     patient = next(each for each in statement["rest"][0]["resource"] if each["type"] == "Patient")
     assert {each["code"] for each in patient["interaction"]} == {
-        "read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type",
+        "read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type",
     }  # fmt: skip
+    assert (patient["conditionalUpdate"], patient["conditionalDelete"]) == (True, "single")
+    assert statement["patchFormat"] == ["application/json-patch+json", "application/fhir+json"]
     assert {"name": "birthdate", "type": "date"} in patient["searchParam"]
     said = statement["rest"][0]["documentation"]
     assert "uri: :above" in said

@@ -110,7 +110,9 @@ def test_deletes_come_first_and_reads_last(repository: Repository, operator: Sco
 @pytest.mark.parametrize(
     "entry",
     [
-        {"request": {"method": "DELETE", "url": "Patient?identifier=1"}},
+        {"request": {"method": "DELETE", "url": "Patient?identifier=1&_sort=birthdate"}},
+        {"request": {"method": "DELETE", "url": "Patient/1?identifier=1"}},
+        {"request": {"method": "DELETE", "url": "Patient"}},
         {"request": {"method": "PATCH", "url": "Patient/1"}},
         {"request": {"method": "GET", "url": "https://elsewhere.example/fhir/Patient/1"}},
         {"request": {"method": "GET", "url": "../Patient/1"}},

@@ -211,8 +211,8 @@ def test_an_address_that_leads_nowhere_is_404(operator, path, status):
 
 
 def test_a_method_that_is_not_built_is_405_or_404(operator):
-    assert operator.request("PATCH", "Patient/1", body=b"[]", headers={"Content-Type": "application/json-patch+json"}).status_code in (404, 405, 415)
-    assert operator.request("DELETE", "Patient?name=x").status_code == 405
+    assert operator.request("PATCH", "Patient", body=b"[]").status_code == 405
+    assert operator.request("DELETE", "Patient").status_code == 405
 
 
 @pytest.mark.conformance("FHIR R4: interactions", "If-Match: a stale or unreadable tag changes nothing")

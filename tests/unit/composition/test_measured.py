@@ -27,7 +27,8 @@ from ingest.metrics import MessageCollector
         ("GET", "/cds-services", "other"),
         ("POST", "/cds-services/stroke-risk/feedback", "other"),
         ("GET", "/metrics", "other"),
-        ("PATCH", "/fhir/Patient/1", "other"),
+        ("PATCH", "/fhir/Patient/1", "patch"),
+        ("OPTIONS", "/fhir/Patient/1", "other"),
     ],
 )
 def test_a_request_is_counted_as_its_interaction(method, path, interaction):
