@@ -95,7 +95,7 @@ def database(database_url: str) -> Iterator[Database]:
     opened.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def corpus() -> Path:
     """Directory of the sample files that travel beside the repository."""
     directory = corpus_directory() or Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chartloop.kernel.config import corpus_directory
 from fhir_server.spec.generate_summary import compress, summary_facts
 from fhir_server.spec.package import read_package
 from fhir_server.store import Store
@@ -128,11 +128,7 @@ def test_pretty_bodies_say_the_same(api: Api) -> None:
 
 
 @pytest.mark.corpus
-def test_the_summary_elements_are_those_of_the_package() -> None:
-    corpus = corpus_directory()
-    archive = corpus / "fhir" / "r4-core-4.0.1.tar.xz" if corpus else None
-    if archive is None or not archive.is_file():
-        pytest.skip("the corpus is not here")
+def test_the_summary_elements_are_those_of_the_package(corpus: Path) -> None:
     from importlib import resources
 
-    assert compress(summary_facts(read_package(archive))) == resources.files("fhir_server.spec").joinpath("summary.zst").read_bytes()
+    assert compress(summary_facts(read_package(corpus / "fhir" / "r4-core-4.0.1.tar.xz"))) == resources.files("fhir_server.spec").joinpath("summary.zst").read_bytes()

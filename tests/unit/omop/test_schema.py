@@ -21,13 +21,8 @@ _AFFINITIES = {"real": "number", "datetime": "number", "date": "number", "numeri
 
 
 @pytest.fixture(scope="module")
-def files():
-    from chartloop.kernel.config import corpus_directory
-
-    directory = corpus_directory()
-    if directory is None or not (directory / "omop").is_dir():
-        pytest.skip("no sample files: set CHARTLOOP_CORPUS")
-    return read_archive(directory / "omop" / "cdm54-ddl-dqd-ig.tar.xz")
+def files(corpus):
+    return read_archive(corpus / "omop" / "cdm54-ddl-dqd-ig.tar.xz")
 
 
 def _columns(sql):
