@@ -58,7 +58,7 @@ def _by_role(s: Subject, action: str, row: RowAttributes) -> bool:
             return bundle or ((look or put or action == "create") and kind in feeds)
         case "risk-engine":
             writes = (action in {"create", "update"} and kind in {"RiskAssessment", "Provenance"}) or (action == "assign-id" and kind == "RiskAssessment")
-            return bundle or (look and kind in PEOPLE | VISIT | CLINICAL) or writes
+            return bundle or (look and kind in PEOPLE | VISIT | CLINICAL | {"Medication"}) or writes
         case "omop-bridge":
             return look and kind in DIRECTORY | PEOPLE | VISIT | CLINICAL | {"DocumentReference"}
         case "subscription-engine":
