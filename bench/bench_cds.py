@@ -24,6 +24,7 @@ import httpx
 from bench.load import pace
 from bench.machine import fdatasyncs_per_second, machine
 from cds_hooks.discovery import risk_query
+from chartloop.kernel.clock import iso, now_us
 from tests.integration.product.clinic import Clinic, until
 from tests.unit.cds_hooks.samples import risk
 
@@ -31,6 +32,7 @@ SEED = 7
 PATIENTS = 200
 WARM_S = 3.0
 HANG_S = 300
+DAY_US = 86_400_000_000
 SLOW = {"CHARTLOOP_CLAIMS__PAYER_TIMEOUT_S": str(HANG_S), "CHARTLOOP_AUTH__TOKEN_TTL_S": "36000"}
 
 
@@ -49,6 +51,7 @@ def fill(clinic: Clinic) -> None:
     for number in range(PATIENTS):
         patient = {"resourceType": "Patient", "id": f"c{number}", "gender": "female", "birthDate": "1966-02-03"}
         assessment = risk(id=f"r{number}", meta=None, subject={"reference": f"Patient/c{number}"}, basis=None)
+        assessment["occurrenceDateTime"] = iso(now_us() + DAY_US)  # newer than what the product's own models say of so empty a chart
         assessment["identifier"][0]["value"] = f"prevent-stroke-10y|c{number}"
         assessment["prediction"][0]["probabilityDecimal"] = round(rnd.uniform(0.005, 0.2), 4)
         entries += [{"resource": each, "request": {"method": "PUT", "url": f"{each['resourceType']}/{each['id']}"}} for each in (patient, assessment)]
