@@ -66,11 +66,16 @@ def base_url(settings: Settings) -> str:
     return settings.server.base_url.rstrip("/") or f"http://{settings.server.host}:{settings.server.port}"
 
 
+def fhir_base(settings: Settings) -> str:
+    """The FHIR base URL of this server."""
+    return f"{base_url(settings)}/fhir"
+
+
 def open_door(kernel: Kernel) -> Door:
     """Open the one door to stored resources."""
     pages = secret(kernel.settings.keys, "pages.key")
-    base = f"{base_url(kernel.settings)}/fhir"
-    store = open_store(kernel.database, kernel.access, kernel.audit, kernel.outbox, LabelService(), secret=pages, base=base)
+    labels, base = LabelService(), fhir_base(kernel.settings)
+    store = open_store(kernel.database, kernel.access, kernel.audit, kernel.outbox, labels, secret=pages, base=base)
     return Door(Repository(store), store)
 
 

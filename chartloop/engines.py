@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from functools import partial
 
-from chartloop.app import Door, Kernel, base_url
+from chartloop.app import Door, Kernel, fhir_base
 from chartloop.kernel.access.engines import engine_subject
 from chartloop.kernel.access.subject import Subject
 from chartloop.kernel.audit.sealer import Sealer
@@ -104,7 +104,7 @@ def _predicting(kernel: Kernel, repository: Repository) -> PredictionConsumer:
     settings = kernel.settings.predictions
     limits = Limits(settings.lab_max_age_days, settings.vital_max_age_days)
     registry = risk_registry(kernel.settings)
-    own = f"{base_url(kernel.settings)}/fhir"
+    own = fhir_base(kernel.settings)
     return PredictionConsumer(
         kernel.database, repository, subject(kernel, "risk"), registry, limits=limits, min_interval_s=settings.min_interval_s, base=own
     )

@@ -16,7 +16,7 @@ from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
 
-from chartloop.app import base_url, open_door, open_kernel
+from chartloop.app import fhir_base, open_door, open_kernel
 from chartloop.engines import closers, coder_pool, consumers, listener, periodics
 from chartloop.kernel.affinity import cores, stay_on_one_core
 from chartloop.kernel.config import Settings, export_environment, load_settings
@@ -139,7 +139,7 @@ def run_apps(settings: Settings, host: str, port: int, issuers: tuple[str, ...])
     from smart_apps.explainer.routes import explainer_routes  # noqa: PLC0415
     from smart_apps.explainer.settings import explainer  # noqa: PLC0415
 
-    ehrs = issuers or (f"{base_url(settings)}/fhir",)
+    ehrs = issuers or (fhir_base(settings),)
     beside = explainer_routes(explainer(settings.apps.explainer_launch_url.removesuffix("/launch"), ehrs))
     run(review_app(settings.apps.review_url, ehrs), host, port, beside)
 

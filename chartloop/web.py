@@ -11,7 +11,7 @@ from cds_hooks.chart import Chart
 from cds_hooks.feedback_log import FeedbackLog
 from cds_hooks.risk_card import Surroundings
 from cds_hooks.stroke_risk import StrokeRisk
-from chartloop.app import Kernel, base_url
+from chartloop.app import Kernel, base_url, fhir_base
 from chartloop.kernel import auth
 from chartloop.kernel.access.subject import Subject
 from chartloop.kernel.bodies import places_of, with_bounded_bodies
@@ -47,12 +47,12 @@ from terminology.icd10cm import load as load_icd10cm
 
 def build_wsgi(kernel: Kernel, repository: Repository) -> WsgiApp:
     """Build the WSGI application of one server process."""
-    settings, base = kernel.settings, base_url(kernel.settings)
+    settings, base, fhir = kernel.settings, base_url(kernel.settings), fhir_base(kernel.settings)
     limits = Limits(settings.server.body_max_bytes, settings.server.bulk_body_max_bytes)
     audit_events = AuditEvents(kernel.database, kernel.access, kernel.audit, settings.data)
-    gate = Gate(repository, _authenticator(kernel), f"{base}/fhir", limits, audit_events)
-    register_review_app(kernel.database, [settings.apps.review_url], f"{base}/fhir")
-    register_explainer(kernel.database, [settings.apps.explainer_launch_url], f"{base}/fhir")
+    gate = Gate(repository, _authenticator(kernel), fhir, limits, audit_events)
+    register_review_app(kernel.database, [settings.apps.review_url], fhir)
+    register_explainer(kernel.database, [settings.apps.explainer_launch_url], fhir)
     smart = smart_side(
         kernel.database,
         repository,
@@ -98,7 +98,7 @@ def _cds(kernel: Kernel, repository: Repository, authenticate: Authenticate, mod
         models.validated,
         lambda model: models.model_label(model) is not None,
     )
-    service = StrokeRisk(Chart(repository, authenticate, f"{base}/fhir"), around)
+    service = StrokeRisk(Chart(repository, authenticate, fhir_base(settings)), around)
     log = FeedbackLog(kernel.database, kernel.audit, settings.cds.feedback_per_day)
     return cds_routes.Cds(service, log, models.model_label, key, settings.cds.body_max_bytes)
 

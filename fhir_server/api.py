@@ -22,6 +22,7 @@ from fhir_server.capability import capability_statement
 from fhir_server.negotiation import FORM, create_only, if_match, if_none_exist, patch_type, preferences
 from fhir_server.operation_answers import ANSWERS
 from fhir_server.operations.table import OPERATIONS, Operation
+from fhir_server.store import Written
 from fhir_server.type_ids import TYPE_IDS
 
 
@@ -122,7 +123,7 @@ class Api:
 
         def work(call: Call) -> HttpAnswer:
             written = self._door.create(call.scope, call.body, type_=type_, if_none_exist=if_none_exist(call.environ))
-            return written_answer(written, self._gate.base, preferences(call.environ))
+            return self._written(call, written)
 
         return self._do(environ, "create", type_, "", work)
 
@@ -132,7 +133,7 @@ class Api:
         def work(call: Call) -> HttpAnswer:
             before = if_match(call.environ)
             written = self._door.update(call.scope, type_, id_, call.body, if_match=before, create_only=create_only(call.environ))
-            return written_answer(written, self._gate.base, preferences(call.environ))
+            return self._written(call, written)
 
         return self._do(environ, "update", type_, id_, work)
 
@@ -142,7 +143,7 @@ class Api:
         def work(call: Call) -> HttpAnswer:
             before, only = if_match(call.environ), create_only(call.environ)
             written = self._door.conditional_update(call.scope, type_, call.query, call.body, if_match=before, create_only=only)
-            return written_answer(written, self._gate.base, preferences(call.environ))
+            return self._written(call, written)
 
         return self._conditional(environ, "update", type_, work)
 
@@ -152,7 +153,7 @@ class Api:
         def work(call: Call) -> HttpAnswer:
             kind, before = patch_type(call.environ), if_match(call.environ)
             written = self._door.patch(call.scope, type_, id_, call.body, media_type=kind, if_match=before)
-            return written_answer(written, self._gate.base, preferences(call.environ))
+            return self._written(call, written)
 
         return self._do(environ, "patch", type_, id_, work)
 
@@ -162,7 +163,7 @@ class Api:
         def work(call: Call) -> HttpAnswer:
             kind, before = patch_type(call.environ), if_match(call.environ)
             written = self._door.conditional_patch(call.scope, type_, call.query, call.body, media_type=kind, if_match=before)
-            return written_answer(written, self._gate.base, preferences(call.environ))
+            return self._written(call, written)
 
         return self._conditional(environ, "patch", type_, work)
 
@@ -238,6 +239,9 @@ class Api:
             return error_answer(error)
 
         return self._gate.answer(environ, "read", path[:200], work)
+
+    def _written(self, call: Call, written: Written) -> HttpAnswer:
+        return written_answer(written, self._gate.base, preferences(call.environ))
 
     def _conditional(self, environ: Environ, action: str, type_: str, work: Work) -> HttpAnswer:
         """Let a write on a type in only with a condition."""

@@ -5,7 +5,7 @@ Spec: https://ohdsi.github.io/DataQualityDashboard/ (sourceConceptRecordComplete
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from chartloop.kernel.db import Session
 from omop_bridge.code_shapes import likely_vocabulary
@@ -26,6 +26,10 @@ class Filled(NamedTuple):
     def share(self) -> float | None:
         """Mapped of coded, from 0 to 1; None where nothing is coded."""
         return self.mapped / self.coded if self.coded else None
+
+    def shown(self) -> dict[str, Any]:
+        """The same for programs."""
+        return {**self._asdict(), "share": self.share}
 
 
 class TableCoverage(NamedTuple):

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import BigInteger, Column, Index, Integer, PrimaryKeyConstraint, String, Table, Text
 
-from chartloop.kernel.db import Session, Tx
+from chartloop.kernel.db import OneRow, Session, Tx
 from chartloop.kernel.errors import Unavailable
 from omop_bridge.database import LINEAGE
 
@@ -141,6 +141,12 @@ def rows_of(session: Session, references: Iterable[Reference]) -> dict[Reference
         for id_, key, table, row_id, person, version, live in session.all(sql, (type_, *ids)):
             found[Reference(type_, id_)].append(Known(key, table, row_id, person, version, bool(live)))
     return found
+
+
+def version_of(lineage: OneRow, reference: Reference) -> int:
+    """The version of a resource that was read last, 0 for one that never was."""
+    row = lineage.one("SELECT version FROM omop_resource WHERE type = ? AND id = ?", reference)
+    return 0 if row is None else int(row[0])
 
 
 def facts_of(session: Session, references: Iterable[Reference]) -> dict[Reference, str]:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from chartloop.kernel.db import Session
-from omop_bridge.lineage import excluded_counts, person_source
+from omop_bridge.lineage import Reference, excluded_counts, person_source, rows_of
 
 
 class Origin(NamedTuple):
@@ -41,10 +41,10 @@ def origins(session: Session, table: str, row_id: int) -> list[Origin]:
 
 def descendants(session: Session, type_: str, id_: str) -> tuple[list[Descendant], tuple[int, ...]]:
     """The rows that one resource gave, and the persons whom they concern."""
-    sql = "SELECT cdm_table, row_id, key, person_id FROM omop_row WHERE type = ? AND id = ? AND live = 1 ORDER BY cdm_table, row_id, key"
-    found = session.all(sql, (type_, id_))
-    persons = {int(row[3]) for row in found if row[3] is not None}
-    return [Descendant(str(table), int(row_id), str(key)) for table, row_id, key, _ in found], tuple(sorted(persons))
+    reference = Reference(type_, id_)
+    found = [known for known in rows_of(session, [reference])[reference] if known.live]
+    persons = {known.person_id for known in found if known.person_id is not None}
+    return sorted(Descendant(known.table, known.row_id, known.key) for known in found), tuple(sorted(persons))
 
 
 def patients(session: Session, persons: Collection[int]) -> tuple[str, ...]:

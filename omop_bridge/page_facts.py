@@ -68,7 +68,7 @@ def figures_to_json(figures: Figures) -> dict[str, Any]:
             {
                 "table": name,
                 "rows": rows,
-                "fields": [{**field._asdict(), "share": field.share} for field in measured[name].fields] if name in measured else [],
+                "fields": [field.shown() for field in measured[name].fields] if name in measured else [],
             }
             for name, rows in figures.counts.items()
         ],

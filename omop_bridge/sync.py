@@ -16,7 +16,7 @@ from chartloop.kernel.events import Event
 from chartloop.kernel.worker import Later
 from fhir_server.repository import Repository
 from omop_bridge.chart import Reader
-from omop_bridge.lineage import Reference
+from omop_bridge.lineage import Reference, version_of
 from omop_bridge.mapping.resource import FOLLOWED
 from omop_bridge.runs import FOLLOW, Interrupted, Run, advance, begin, finish, latest, refuse_interrupted
 from omop_bridge.writing import Passed, Writer
@@ -83,5 +83,4 @@ def _count(run: int, watermark: int, tx: Tx, passed: Passed) -> None:
 
 def _known(writer: Writer, reference: Reference, version: int) -> bool:
     """Whether the lineage has written down this version or a newer one; it does so after the rows, so they are there."""
-    row = writer.lineage.one("SELECT version FROM omop_resource WHERE type = ? AND id = ?", reference)
-    return row is not None and int(row[0]) >= version
+    return version_of(writer.lineage, reference) >= version

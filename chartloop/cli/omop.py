@@ -65,7 +65,7 @@ def coverage(data: Path | None, as_json: bool, limit: int) -> None:
         database.close()
     if as_json:
         report = {
-            "tables": [{"table": t.table, "rows": t.rows, "fields": [{**f._asdict(), "share": f.share} for f in t.fields]} for t in tables],
+            "tables": [{"table": t.table, "rows": t.rows, "fields": [field.shown() for field in t.fields]} for t in tables],
             "unmapped": [code._asdict() for code in codes],
             "dangling": [reference._asdict() for reference in lost],
         }

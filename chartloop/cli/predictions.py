@@ -65,7 +65,7 @@ def _real(settings: Settings, table: Path | None, years: float) -> tuple[Cohort,
 
     if table is not None:
         return table_to_cohort(table), f"Table {table.name}, every row."
-    from chartloop.app import base_url, open_door, open_kernel
+    from chartloop.app import fhir_base, open_door, open_kernel
     from chartloop.engines import subject
     from chartloop.kernel import clock
     from chartloop.kernel.access.scope import Scope
@@ -76,7 +76,7 @@ def _real(settings: Settings, table: Path | None, years: float) -> tuple[Cohort,
     index_us = now_us - round(years * YEAR_US)
     with open_kernel(settings) as kernel:
         resources = open_door(kernel).repository.stream(Scope(subject(kernel, "risk"), "search"), STREAMED)
-        cohort = stored_to_cohort(resources, index_us=index_us, end_us=now_us, limits=limits, base=f"{base_url(settings)}/fhir")
+        cohort = stored_to_cohort(resources, index_us=index_us, end_us=now_us, limits=limits, base=fhir_base(settings))
     said = (
         f"People of this store aged 30 to 79 on {clock.iso(index_us)[:10]}, alive and without a recorded cardiovascular disease then; "
         f"features as of that day, a stroke is a Condition (I60-I64) that began after it and by {clock.iso(now_us)[:10]}. Rows with sensitivity labels are left out."

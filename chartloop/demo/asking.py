@@ -81,7 +81,7 @@ def ask(demo: Demo, assessments: Sequence[Resource], counts: Counts) -> list[Ans
     require(service is not None and service["hook"] == "patient-view", "no stroke-risk service for patient-view is offered")
     answered = [_open(demo, clinician, assessment) for assessment in assessments]
     counts["charts_opened"] = len(answered)
-    counts["cards"] = sum(1 for each in answered if each.card)
+    counts["cards"] = len({each.card for each in answered})
     _refused(demo, answered[0], counts)
     return answered
 
@@ -93,8 +93,9 @@ def _open(demo: Demo, client: FhirClient, assessment: Resource) -> Answered:
         require(len(card["summary"]) <= SUMMARY_MAX, "a card's summary is too long")
         require(card["indicator"] in {"info", "warning"}, "a model alone called something critical")
     mine = next((card for card in cards if _names(card, str(assessment["id"]))), None)
-    require(mine is not None, f"no card stands on the prediction of {patient}")
-    return Answered(patient, assessment, str(mine["uuid"]) if mine else "")
+    if mine is None:
+        raise StepFailed(f"no card stands on the prediction of {patient}")
+    return Answered(patient, assessment, str(mine["uuid"]))
 
 
 def _names(card: Mapping[str, Any], assessment_id: str) -> bool:

@@ -6,13 +6,22 @@ from typing import NamedTuple
 
 from chartloop.kernel import clock, ids
 from chartloop.kernel.broker import Bus
-from chartloop.kernel.db_session import Tx
+from chartloop.kernel.db_session import Database, Tx
 from chartloop.kernel.events import EVENT_TYPES, Event
 
 
 def ordering_key(secret: bytes, key: str) -> str:
     """Hide what orders events (a patient, a payer) behind a keyed HMAC."""
     return hmac.digest(secret, key.encode(), "sha256")[:16].hex()
+
+
+def subject_of_key(database: Database, type_: str, key: str) -> str:
+    """The first subject of a type among the kept events of an ordering key, such as the Patient whose events they are; "" for none.
+
+    No index serves this: it is for the rare case in which a resource no longer says whose it is.
+    """
+    row = database.one("SELECT subject FROM event WHERE key = ? AND subject LIKE ? ORDER BY seq LIMIT 1", (key, f"{type_}/%"))
+    return "" if row is None else str(row[0])
 
 
 class Told(NamedTuple):

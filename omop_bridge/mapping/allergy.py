@@ -11,17 +11,15 @@ from omop_bridge.mapping.moments import element, to_moment, why_not
 from omop_bridge.mapping.references import reported_by_patient
 from omop_bridge.mapping.route_by_domain import happening_to_rows
 from omop_bridge.mapping.rows import Context, Element, Mapped, excluded
-from omop_bridge.mapping.screening import NO_CODE, codes
+from omop_bridge.mapping.screening import NO_CODE, doubted
 
 _DOUBTED = ("entered-in-error", "refuted", "unconfirmed", "presumed")
 
 
 def allergy_to_rows(allergy: Element, context: Context) -> Mapped:
     """Write an allergy that is confirmed, or not said to be otherwise: on the day it was recorded, else of its onset."""
-    verification = codes(allergy.get("verificationStatus"))
-    for doubt in _DOUBTED:
-        if doubt in verification:
-            return excluded(f"verification-{doubt}")
+    if reason := doubted(allergy, _DOUBTED):
+        return excluded(reason)
     coded = context.coder.coded(allergy.get("code"))
     if coded is None:
         return excluded(NO_CODE)

@@ -13,17 +13,15 @@ from omop_bridge.mapping.happening import Happening
 from omop_bridge.mapping.moments import element, ended, to_moment, why_not
 from omop_bridge.mapping.route_by_domain import happening_to_rows
 from omop_bridge.mapping.rows import Context, Element, Mapped, excluded
-from omop_bridge.mapping.screening import NO_CODE, any_codes, codes
+from omop_bridge.mapping.screening import NO_CODE, any_codes, codes, doubted
 
 _DOUBTED = ("entered-in-error", "refuted", "unconfirmed", "provisional", "differential")
 
 
 def condition_to_rows(condition: Element, context: Context) -> Mapped:
     """Write the condition: begun at its onset, else when it was recorded."""
-    verification = codes(condition.get("verificationStatus"))
-    for doubt in _DOUBTED:
-        if doubt in verification:
-            return excluded(f"verification-{doubt}")
+    if reason := doubted(condition, _DOUBTED):
+        return excluded(reason)
     coded = context.coder.coded(condition.get("code"))
     if coded is None:
         return excluded(NO_CODE)

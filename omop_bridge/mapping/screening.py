@@ -5,7 +5,7 @@ Spec: https://build.fhir.org/ig/HL7/fhir-omop-ig/F2OGeneralIssues.html
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 MODIFIER = "modifier-extension"
@@ -25,6 +25,12 @@ def unrealised(resource: Mapping[str, Any], realised: Collection[str], name: str
     if value in realised:
         return None
     return f"{name}-{value}" if value else f"no-{name}"
+
+
+def doubted(resource: Mapping[str, Any], doubts: Iterable[str]) -> str | None:
+    """The reason when the verification status names one of these doubts; the first that it names."""
+    verification = codes(resource.get("verificationStatus"))
+    return next((f"verification-{doubt}" for doubt in doubts if doubt in verification), None)
 
 
 def codes(concept: Mapping[str, Any] | None) -> set[str]:

@@ -21,6 +21,7 @@ from chartloop.kernel.broker import Once
 from chartloop.kernel.db import Database, Tx
 from chartloop.kernel.errors import Forbidden, Gone, NotFound
 from chartloop.kernel.events import Event
+from chartloop.kernel.outbox import subject_of_key
 from chartloop.kernel.worker import Later
 from fhir_server.compartments import patient_of
 from fhir_server.repository import Also, Repository
@@ -30,7 +31,7 @@ from predictions.risk.gathering import Gathering
 from predictions.risk.model import RiskModel
 from predictions.risk.reading import Limits
 from predictions.risk.registry import Registry
-from predictions.risk.runs import Run, last_run, patient_of_key, remember_run
+from predictions.risk.runs import Run, last_run, remember_run
 
 _log = structlog.get_logger(__name__)
 
@@ -134,4 +135,5 @@ class PredictionConsumer:
             return patient_of(type_, self._repository.read(scope, type_, id_).json(), base=self._base)
         with suppress(NotFound, Gone, Forbidden):
             return patient_of(type_, self._repository.vread(scope, type_, id_, event.version - 1).json(), base=self._base)
-        return patient_of_key(self._database, event.key)
+        # The event of the Patient's own creation waits beside those of what is closed to us.
+        return subject_of_key(self._database, "Patient", event.key)

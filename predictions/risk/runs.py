@@ -20,16 +20,6 @@ def last_run(database: Database, key: str) -> Run | None:
     return None if row is None else Run(str(row[0]), int(row[1]))
 
 
-def patient_of_key(database: Database, key: str) -> str:
-    """Return the patient of an ordering key by the events that are kept, "" if none of them names the Patient itself.
-
-    For an event whose resource is closed to the engine, of a patient for whom it has not run yet: then the event of the Patient's own
-    creation waits beside it. There is no index for this; it is rare.
-    """
-    row = database.one("SELECT subject FROM event WHERE key = ? AND subject LIKE ? ORDER BY seq LIMIT 1", (key, "Patient/%"))
-    return "" if row is None else str(row[0])
-
-
 def remember_run(tx: Tx, key: str, run: Run) -> None:
     """Keep a run, in the transaction of what it wrote."""
     tx.run(

@@ -1,27 +1,25 @@
 """The product in a real browser: demo EHR, launch, review, decision, and the claim that is paid for it."""
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from chartloop.demo.parts import Demo, start_parts
-from chartloop.demo.processes import Parts, command
+from chartloop.demo.processes import Parts
 from chartloop.demo.run import Options
 from chartloop.demo.scripted_coder import OPEN_REVIEWS
 from chartloop.demo.steps import Steps
 from chartloop.demo.visiting import send_visits
 from chartloop.kernel.clock import monotonic_s
+from tests.journeys.pages import entered, picture
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.timeout(900)]
-PICTURES = Path(__file__).resolve().parents[2] / "build" / "screenshots"
 PATIENCE_MS = 180_000
 
 
@@ -49,18 +47,6 @@ def visit(browser: "Browser") -> Iterator[Any]:
     yield opened
     for context in contexts:
         context.close()
-
-
-def entered(page: "Page", demo: Demo, role: str) -> "Page":
-    name = demo.person_of(role)["name"][0]
-    arguments = ["ehr", "link", "--data", str(demo.data), "--role", role, "--user", demo.user_of(role), "--display", f"{name['given'][0]} {name['family']}"]
-    page.goto(json.loads(command([*arguments, "--base-url", demo.server, "--json"]))["url"])
-    return page
-
-
-def picture(page: "Page", name: str) -> None:
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=PICTURES / f"{name}.png")
 
 
 def wait_for_review(demo: Demo) -> None:

@@ -1,8 +1,6 @@
 """The other half of the product in a real browser, with nothing but real parts: ORU and telemetry in, card, explanation, feedback, research."""
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,20 +8,19 @@ import pytest
 from chartloop.demo.asking import predicted
 from chartloop.demo.observing import patient_of, send_results, send_telemetry
 from chartloop.demo.parts import Demo, start_parts, train_model
-from chartloop.demo.processes import Parts, command
+from chartloop.demo.processes import Parts
 from chartloop.demo.researching import rows_of
 from chartloop.demo.run import Options
 from chartloop.demo.steps import Steps
 from chartloop.demo.visiting import Visits, send_visits
+from tests.journeys.pages import entered, picture
 from tests.unit.kernel.consumers import eventually
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, FrameLocator, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.timeout(900)]
-PICTURES = Path(__file__).resolve().parents[2] / "build" / "screenshots"
 PATIENCE_MS = 90_000
-CLOSED = "Your role opens no page"
 
 
 @pytest.fixture(scope="module")
@@ -48,18 +45,6 @@ def page(browser: "Browser") -> Iterator["Page"]:
     context.close()
 
 
-def entered(page: "Page", demo: Demo, role: str) -> "Page":
-    name = demo.person_of(role)["name"][0]
-    arguments = ["ehr", "link", "--data", str(demo.data), "--role", role, "--user", demo.user_of(role), "--display", f"{name['given'][0]} {name['family']}"]
-    page.goto(json.loads(command([*arguments, "--base-url", demo.server, "--json"]))["url"])
-    return page
-
-
-def picture(page: "Page", name: str, *, full: bool = False) -> None:
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=PICTURES / f"{name}.png", full_page=full)
-
-
 def cards(page: "Page", demo: Demo, patient: str) -> "FrameLocator":
     page.goto(f"{demo.server}/ehr/patients/{patient.removeprefix('Patient/')}")
     return page.frame_locator("iframe.cards")
@@ -70,7 +55,7 @@ def test_what_came_over_mllp_is_on_the_card_and_explained(page: "Page", clinic: 
     demo, visits = clinic
     clinician = demo.as_role("clinician")
     patients = [patient_of(clinician, visit) for visit in visits.visits[:12]]
-    eventually(lambda: len(predicted(clinician, patients)) >= 5, timeout_s=120)
+    assert eventually(lambda: len(predicted(clinician, patients)) >= 5, timeout_s=120)
     patient = str(max(predicted(clinician, patients), key=lambda each: each["prediction"][0]["probabilityDecimal"])["subject"]["reference"])
     entered(page, demo, "clinician")
     frame = cards(page, demo, patient)
@@ -94,7 +79,7 @@ def test_what_came_over_mllp_is_on_the_card_and_explained(page: "Page", clinic: 
 def test_a_researcher_finds_what_followed_and_no_chart(page: "Page", clinic: tuple[Demo, Visits]) -> None:
     demo, visits = clinic
     patient = patient_of(demo.as_role("clinician"), visits.visits[0])
-    eventually(lambda: bool(rows_of(demo, patient)), timeout_s=120)
+    assert eventually(lambda: bool(rows_of(demo, patient)), timeout_s=120)
     entered(page, demo, "researcher")
     page.get_by_role("link", name="measurement").first.click()
     page.get_by_role("table").first.wait_for()

@@ -1,7 +1,6 @@
 """The researcher in a real browser: in by the EHR's link, from the tables to a row, and nowhere else."""
 
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,12 +13,12 @@ from chartloop.web import build_wsgi
 from omop_bridge.database import open_cdm, open_lineage
 from smart_apps.sessions import Sessions
 from tests.integration.omop.rows import measurement, person, put
+from tests.journeys.pages import picture
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
-PICTURES = Path(__file__).resolve().parents[2] / "build" / "screenshots"
 WATCH = "document.addEventListener('securitypolicyviolation', (event) => { window.violation = event.violatedDirective; });"
 
 
@@ -69,12 +68,11 @@ def test_a_researcher_goes_from_the_link_to_a_row_and_not_to_the_chart(browser: 
     page.get_by_text("Systolic blood pressure").wait_for()
     assert page.get_by_text("is not open to your role").is_visible()
     assert "Observation/o1" not in page.content()
-    PICTURES.mkdir(parents=True, exist_ok=True)
     for path in ("/omop", "/omop/tables/measurement", "/omop/tables/measurement/1"):
         page.goto(base + path)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
         assert page.evaluate("window.violation") is None
-        page.screenshot(path=PICTURES / f"omop-{width}{path.replace('/', '-')}.png", full_page=True)
+        picture(page, f"omop-{width}{path.replace('/', '-')}", full=True)
     assert page.goto(f"{base}/ehr/patients").status in (200, 403)
     assert page.get_by_role("row").count() == 0
     assert page.goto(f"{base}/fhir/Patient").status == 401

@@ -9,13 +9,13 @@ import pytest
 
 from smart_apps.coder_app.review import OUTPUT_SYSTEM
 from tests.journeys import chart
+from tests.journeys.pages import picture
 from tests.journeys.review_world import World, review_world
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
-PICTURES = Path(__file__).resolve().parents[2] / "build" / "screenshots"
 SELECT = """(words) => {
   const walker = document.createTreeWalker(document.querySelector('.chartloop-note'), NodeFilter.SHOW_TEXT);
   for (let text = walker.nextNode(); text; text = walker.nextNode()) {
@@ -43,11 +43,6 @@ def page(browser: "Browser") -> Iterator["Page"]:
     opened.on("pageerror", lambda error: pytest.fail(f"the page raised {error}"))
     yield opened
     context.close()
-
-
-def picture(page: "Page", name: str) -> None:
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=PICTURES / f"{name}.png")
 
 
 def launched(page: "Page", world: World, task: str = "t1") -> "Page":

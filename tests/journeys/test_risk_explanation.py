@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,14 +9,13 @@ import pytest
 from chartloop.demo.fhir_client import FhirClient
 from chartloop.demo.processes import Parts, command, free_port
 from smart_apps.coder_app.settings import READY
-from tests.journeys import risk_chart
+from tests.journeys import pages, risk_chart
 from tests.journeys.cds_double import CdsDouble, running
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, FrameLocator, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
-PICTURES = Path(__file__).resolve().parents[2] / "build" / "screenshots"
 PATIENCE_MS = 60_000
 
 
@@ -72,9 +70,8 @@ def page(browser: "Browser", request: pytest.FixtureRequest) -> Iterator["Page"]
 
 
 def picture(page: "Page", name: str, *, full: bool = False) -> None:
-    PICTURES.mkdir(parents=True, exist_ok=True)
     width = (page.viewport_size or {"width": 0})["width"]
-    page.screenshot(path=PICTURES / f"risk-{name}-{width}.png", full_page=full)
+    pages.picture(page, f"risk-{name}-{width}", full=full)
 
 
 def opened_chart(page: "Page", hospital: Hospital) -> "FrameLocator":
