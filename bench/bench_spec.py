@@ -10,9 +10,9 @@ from collections.abc import Callable
 from bench.machine import machine
 from chartloop.kernel.config import corpus_directory
 from fhir_server.compartments import patient_of
-from fhir_server.indexer import extract
-from fhir_server.validation import validate
-from fhir_server.validation_bundle import split_bundle, validate_bundle
+from fhir_server.indexing.extraction import extract
+from fhir_server.validation.bundles import split_bundle, validate_bundle
+from fhir_server.validation.resources import validate
 
 OBSERVATION = json.dumps(
     {

@@ -21,8 +21,8 @@ from chartloop.kernel.http import WsgiApp
 from chartloop.kernel.keys import signing_key
 from chartloop.kernel.outbox import Outbox
 from fhir_server import tables
-from fhir_server.calls import Gate, Limits
 from fhir_server.dictionary import DictionaryTraining
+from fhir_server.http.calls import Gate, Limits
 from fhir_server.labels.service import LabelService
 from fhir_server.opening import open_store
 from fhir_server.repository import Repository

@@ -16,7 +16,7 @@ from cds_hooks.request import HookRequest
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.access.subject import Subject
 from chartloop.kernel.errors import Forbidden, PreconditionFailed, Unauthenticated
-from fhir_server.calls import NOBODY, Authenticate
+from fhir_server.http.calls import NOBODY, Authenticate
 from fhir_server.repository import Repository
 
 TYPE: Final = "RiskAssessment"

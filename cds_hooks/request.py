@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from cds_hooks.shape import Shape
 from chartloop.kernel.errors import Invalid
-from fhir_server import validation_json
+from fhir_server.validation import parsing as validation_json
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _ID: Final = re.compile(r"[A-Za-z0-9.\-]{1,64}")

@@ -22,7 +22,7 @@ from cds_hooks.risk_models import RISK_MODELS
 from cds_hooks.stroke_risk import StrokeRisk
 from chartloop.kernel.errors import ChartloopError, MethodNotAllowed, NotFound, UnsupportedMedia
 from chartloop.kernel.http import PAGE_HEADERS, read_body
-from fhir_server.outcome import status_of
+from fhir_server.http.outcome import status_of
 
 PATH: Final = "/cds-services"
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")

@@ -14,7 +14,7 @@ from typing import Any, Final
 from cds_hooks.risk_models import BASE, RISK_MODEL, RISK_MODELS
 from cds_hooks.shape import Shape
 from chartloop.kernel.errors import Issue
-from fhir_server.indexer_dates import date_bounds
+from fhir_server.indexing.dates import date_bounds
 from fhir_server.redaction import is_subsetted
 
 EXTENSION: Final = f"{BASE}/StructureDefinition"

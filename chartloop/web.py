@@ -25,7 +25,7 @@ from chartloop.risk import risk_registry
 from chartloop.telemetry import telemetry_intake
 from fhir_server.api import blueprint as fhir_blueprint
 from fhir_server.audit_event import AuditEvents
-from fhir_server.calls import Authenticate, Gate, Limits
+from fhir_server.http.calls import Authenticate, Gate, Limits
 from fhir_server.read_path import with_read_path
 from fhir_server.repository import Repository
 from ingest.metrics import MessageCollector

@@ -15,12 +15,12 @@ from flask import Blueprint, Response, request
 from chartloop.kernel.errors import ChartloopError, Invalid, MethodNotAllowed, NotFound, UnsupportedMedia
 from chartloop.kernel.http import Environ
 from fhir_server import audit_event
-from fhir_server.answer import HttpAnswer, deleted_answer, error_answer, json_answer, stored_answer, written_answer
-from fhir_server.bundle import history_bundle, response_bundle, searchset
-from fhir_server.calls import Call, Gate, Work
 from fhir_server.capability import capability_statement
-from fhir_server.negotiation import FORM, create_only, if_match, if_none_exist, patch_type, preferences
-from fhir_server.operation_answers import ANSWERS
+from fhir_server.http.answer import HttpAnswer, deleted_answer, error_answer, json_answer, stored_answer, written_answer
+from fhir_server.http.bundle import history_bundle, response_bundle, searchset
+from fhir_server.http.calls import Call, Gate, Work
+from fhir_server.http.negotiation import FORM, create_only, if_match, if_none_exist, patch_type, preferences
+from fhir_server.http.operation_answers import ANSWERS
 from fhir_server.operations.table import OPERATIONS, Operation
 from fhir_server.store import Written
 from fhir_server.type_ids import TYPE_IDS

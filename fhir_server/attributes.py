@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from chartloop.kernel.access.rows import RowAttributes
 from fhir_server.compartments import patient_of
-from fhir_server.indexer_values import split_reference
+from fhir_server.indexing.values import split_reference
 
 _OWNER: Final[Mapping[str, str]] = {
     "Task": "owner",

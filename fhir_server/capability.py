@@ -12,11 +12,11 @@ import msgspec
 
 from chartloop.kernel import clock
 from fhir_server.operations import table
-from fhir_server.patch_document import FORMATS
-from fhir_server.search_chains import MAX_DEPTH
-from fhir_server.search_criteria import MODIFIERS, searchable_params
-from fhir_server.search_hops import MAX_LINKED
-from fhir_server.search_params import for_type
+from fhir_server.patching.documents import FORMATS
+from fhir_server.search.chains import MAX_DEPTH
+from fhir_server.search.criteria import MODIFIERS, searchable_params
+from fhir_server.search.hops import MAX_LINKED
+from fhir_server.search.params import for_type
 from fhir_server.type_ids import TYPE_IDS
 
 _SYSTEM: Final = frozenset({"transaction", "batch", "history-system"})

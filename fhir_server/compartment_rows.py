@@ -11,10 +11,10 @@ from typing import NamedTuple
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.db import Session
 from fhir_server.hashing import SEQUENCE_MASK, value_hash
-from fhir_server.index_rows import clinical_date
-from fhir_server.indexer_dates import OPEN_HIGH, OPEN_LOW
-from fhir_server.search_conditions import Condition
-from fhir_server.search_params import SearchParam, for_type
+from fhir_server.indexing.dates import OPEN_HIGH, OPEN_LOW
+from fhir_server.indexing.rows import clinical_date
+from fhir_server.search.conditions import Condition
+from fhir_server.search.params import SearchParam, for_type
 from fhir_server.spec.definitions import r4
 from fhir_server.store import Store
 from fhir_server.type_filters import readable

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from fhir_server.indexer_compile import Extractor, compile_extractor
-from fhir_server.search_params import for_type, leaves_of
+from fhir_server.indexing.compiler import Extractor, compile_extractor
+from fhir_server.search.params import for_type, leaves_of
 from fhir_server.spec.definitions import r4
 
 _LISTS = 7

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from chartloop.kernel.errors import Invalid
 from fhir_server.preconditions import IfMatch, create_only_of, if_match_of
 from fhir_server.type_ids import TYPE_IDS
-from fhir_server.validation_bundle import BundleEntry
+from fhir_server.validation.bundles import BundleEntry
 
 _URL: Final = re.compile(
     r"(?P<type>[A-Za-z]+)(?:/(?P<id>[A-Za-z0-9.\-]{1,64})(?P<history>/_history(?:/(?P<version>[0-9]{1,9}))?)?)?"

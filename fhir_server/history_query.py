@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode
 
 from chartloop.kernel.errors import Invalid, Issue
-from fhir_server.indexer_dates import date_bounds
-from fhir_server.search_query import CURSOR, MAX_COUNT
-from fhir_server.search_tree import DEFAULT_COUNT
+from fhir_server.indexing.dates import date_bounds
+from fhir_server.search.query import CURSOR, MAX_COUNT
+from fhir_server.search.tree import DEFAULT_COUNT
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.db import Session, Tx
 from chartloop.kernel.errors import Forbidden, Invalid, PreconditionFailed
 from fhir_server.hashing import value_hash
-from fhir_server.search_hops import permitted_chain, settled
-from fhir_server.search_params import for_type
-from fhir_server.search_query import parse
-from fhir_server.search_sql import plan
-from fhir_server.search_tree import Query
+from fhir_server.search.hops import permitted_chain, settled
+from fhir_server.search.params import for_type
+from fhir_server.search.planner import plan
+from fhir_server.search.query import parse
+from fhir_server.search.tree import Query
 from fhir_server.store import Store, acting, require
 from fhir_server.writing import Stale
 

@@ -13,9 +13,9 @@ from chartloop.kernel.errors import Invalid, Unprocessable
 from fhir_server.attributes import row_attributes
 from fhir_server.codec import PLAIN, Packed
 from fhir_server.hashing import value_hash
-from fhir_server.index_rows import INHERITS, NO_ROWS, IndexRows, index_rows
-from fhir_server.indexer import extract
-from fhir_server.indexer_values import split_reference
+from fhir_server.indexing.extraction import extract
+from fhir_server.indexing.rows import INHERITS, NO_ROWS, IndexRows, index_rows
+from fhir_server.indexing.values import split_reference
 from fhir_server.redaction import is_subsetted
 from fhir_server.rows import DELETE, POST, PUT, Row, labels_of
 from fhir_server.splice import splice, without_labels, without_version

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from chartloop.kernel.http import Environ, StartResponse, WsgiApp
-from fhir_server.answer import HttpAnswer
 from fhir_server.api import Api
-from fhir_server.calls import Gate
-from fhir_server.outcome import REASONS
+from fhir_server.http.answer import HttpAnswer
+from fhir_server.http.calls import Gate
+from fhir_server.http.outcome import REASONS
 from fhir_server.type_ids import TYPE_IDS
 
 _PATH: Final = re.compile(r"([A-Z][A-Za-z]+)(?:/([A-Za-z0-9.\-]{1,64}))?", re.ASCII)

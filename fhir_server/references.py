@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from fhir_server.spec.definitions import r4
-from fhir_server.validation_json import parse
+from fhir_server.validation.parsing import parse
 
 _CONDITIONAL = re.compile(r"([A-Z][A-Za-z]+)\?\S+\Z")
 _REFERENCE = re.compile(rb'("reference"\s*:\s*)"([^"\\]*)"')

@@ -18,7 +18,7 @@ from chartloop.kernel.access.rows import EVERYTHING
 from chartloop.kernel.db import Session
 from fhir_server import rows
 from fhir_server.hashing import value_hash
-from fhir_server.index_rows import INHERITS
+from fhir_server.indexing.rows import INHERITS
 from fhir_server.preparing import inherited, labelling, new_version
 from fhir_server.rows import Row
 from fhir_server.store import Store

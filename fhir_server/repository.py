@@ -32,7 +32,7 @@ from fhir_server.operations.meta_change import meta_add, meta_delete
 from fhir_server.operations.meta_of import meta_of
 from fhir_server.operations.stream import stream
 from fhir_server.operations.validate import Trial, validate_resource
-from fhir_server.patch_document import JSON_PATCH, read_patch
+from fhir_server.patching.documents import JSON_PATCH, read_patch
 from fhir_server.preconditions import IfMatch
 from fhir_server.store import Also, Page, Store, Stored, Written
 

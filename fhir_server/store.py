@@ -15,7 +15,7 @@ from chartloop.kernel.db import Database, Tx
 from chartloop.kernel.errors import Forbidden, Issue
 from chartloop.kernel.outbox import Outbox
 from fhir_server.codec import Codec
-from fhir_server.validation import Validated
+from fhir_server.validation.resources import Validated
 
 Also = Callable[[Tx], None]
 """More work in the database transaction of a write."""

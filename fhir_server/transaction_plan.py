@@ -23,14 +23,14 @@ from fhir_server.interactions.create import first_version
 from fhir_server.interactions.patch import Patched, patched, patched_version
 from fhir_server.interactions.update import next_version, there_already
 from fhir_server.matching import criteria, lock, lock_key, single
-from fhir_server.patch_document import entry_patch
+from fhir_server.patching.documents import entry_patch
 from fhir_server.preparing import lookup, require_whole
 from fhir_server.references import conditional_references_in_bytes, link_map, rewriter
-from fhir_server.search_tree import Query
+from fhir_server.search.tree import Query
 from fhir_server.store import LabelsOf, Store, Written, acting
-from fhir_server.validation import Validated, validate
-from fhir_server.validation_bundle import BundleEntry
-from fhir_server.validation_json import compact as compact_json
+from fhir_server.validation.bundles import BundleEntry
+from fhir_server.validation.parsing import compact as compact_json
+from fhir_server.validation.resources import Validated, validate
 from fhir_server.visible import visible
 from fhir_server.writing import Batch, Change, Stale
 

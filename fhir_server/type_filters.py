@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from chartloop.kernel.access.rows import NOTHING
 from chartloop.kernel.access.scope import Scope
-from fhir_server.search_conditions import Condition
+from fhir_server.search.conditions import Condition
 from fhir_server.store import Store
 from fhir_server.type_ids import TYPE_IDS
 

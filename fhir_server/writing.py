@@ -14,7 +14,7 @@ from chartloop.kernel.outbox import Told
 from fhir_server.auditing import record
 from fhir_server.codec import Packed
 from fhir_server.hashing import lane_of, rid_of
-from fhir_server.index_rows import IndexRows, replace_rows
+from fhir_server.indexing.rows import IndexRows, replace_rows
 from fhir_server.rows import DELETE, labels_by_reference
 from fhir_server.store import Also, Store
 from fhir_server.type_ids import TYPE_IDS

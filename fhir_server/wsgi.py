@@ -6,7 +6,7 @@ from flask import Flask
 
 from chartloop.kernel.http import WsgiApp, with_common_headers
 from fhir_server.api import blueprint
-from fhir_server.calls import Gate
+from fhir_server.http.calls import Gate
 from fhir_server.read_path import with_read_path
 
 

@@ -21,11 +21,11 @@ from fhir_server.interactions.delete import delete
 from fhir_server.interactions.entry_reads import Answer, answer_read
 from fhir_server.interactions.patch import patch
 from fhir_server.interactions.update import update
-from fhir_server.patch_document import entry_patch
+from fhir_server.patching.documents import entry_patch
 from fhir_server.preparing import encode
 from fhir_server.store import Store, Written, acting, require
 from fhir_server.transaction_plan import naming
-from fhir_server.validation_bundle import BundleEntry, split_bundle
+from fhir_server.validation.bundles import BundleEntry, split_bundle
 
 
 def batch(store: Store, scope: Scope, bundle: bytes | Mapping[str, Any]) -> list[Answer]:

@@ -15,7 +15,7 @@ from fhir_server.committing import commit
 from fhir_server.interactions.delete import removal
 from fhir_server.matching import criteria, single, verify_match
 from fhir_server.preconditions import IfMatch, require_version
-from fhir_server.search_tree import Query
+from fhir_server.search.tree import Query
 from fhir_server.store import Also, Store, Stored, Written, acting, require
 from fhir_server.writing import Batch, Change
 

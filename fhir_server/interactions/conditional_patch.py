@@ -15,9 +15,9 @@ from fhir_server.auditing import refusals_audited
 from fhir_server.committing import commit
 from fhir_server.interactions.patch import patch_batch, require_patch
 from fhir_server.matching import criteria, single, verify_match
-from fhir_server.patching import Patch
+from fhir_server.patching.application import Patch
 from fhir_server.preconditions import IfMatch
-from fhir_server.search_tree import Query
+from fhir_server.search.tree import Query
 from fhir_server.store import Also, Store, Written, acting
 from fhir_server.writing import Batch
 

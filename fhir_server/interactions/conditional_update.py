@@ -21,9 +21,9 @@ from fhir_server.interactions.update import next_version, there_already
 from fhir_server.matching import criteria, single, verify_match
 from fhir_server.preconditions import IfMatch, require_version
 from fhir_server.preparing import encode, labelling, require_complete
-from fhir_server.search_tree import Query
+from fhir_server.search.tree import Query
 from fhir_server.store import Also, Label, Store, Written, acting, require
-from fhir_server.validation import Validated, validate
+from fhir_server.validation.resources import Validated, validate
 from fhir_server.writing import Batch, Change
 
 

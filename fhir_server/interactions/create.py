@@ -18,9 +18,9 @@ from fhir_server.auditing import refusals_audited
 from fhir_server.committing import commit
 from fhir_server.matching import criteria, lock, lock_key, matches, single
 from fhir_server.preparing import encode, labelling_alone, new_version
-from fhir_server.search_tree import Query
+from fhir_server.search.tree import Query
 from fhir_server.store import Also, Label, Store, Written, acting, require
-from fhir_server.validation import Validated, validate
+from fhir_server.validation.resources import Validated, validate
 from fhir_server.visible import after_write, visible
 from fhir_server.writing import Batch, Change, Stale
 

@@ -11,10 +11,10 @@ from urllib.parse import urlencode
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.errors import Forbidden, NotFound
 from fhir_server.auditing import record, refusals_audited
-from fhir_server.cursor import Position, seal, unseal
 from fhir_server.history_query import HistoryQuery, parse_history
 from fhir_server.rows import Row, versions
-from fhir_server.search_query import CURSOR
+from fhir_server.search.cursor import Position, seal, unseal
+from fhir_server.search.query import CURSOR
 from fhir_server.store import Page, Store, acting, require
 from fhir_server.type_filters import readable
 from fhir_server.type_ids import TYPE_IDS

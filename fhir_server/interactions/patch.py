@@ -17,11 +17,11 @@ from fhir_server import rows
 from fhir_server.auditing import refusals_audited
 from fhir_server.committing import commit
 from fhir_server.interactions.update import next_version
-from fhir_server.patching import Patch, patched_body
+from fhir_server.patching.application import Patch, patched_body
 from fhir_server.preconditions import IfMatch, require_version
 from fhir_server.preparing import labelling, require_whole
 from fhir_server.store import Also, Label, Store, Written, acting, require
-from fhir_server.validation import Validated, validate
+from fhir_server.validation.resources import Validated, validate
 from fhir_server.writing import Batch, Change, Stale
 
 

@@ -14,14 +14,14 @@ from chartloop.kernel.audit.record import AuditRecord
 from chartloop.kernel.db import Session
 from chartloop.kernel.errors import Forbidden, Issue
 from fhir_server.auditing import record, refusals_audited
-from fhir_server.cursor import Position, seal, unseal
-from fhir_server.including import included, require_includes
 from fhir_server.rows import Row, by_rids
-from fhir_server.search_hops import permitted_chain, settled
-from fhir_server.search_params import for_type
-from fhir_server.search_query import CURSOR, parse
-from fhir_server.search_sql import Plan, plan
-from fhir_server.search_tree import Query
+from fhir_server.search.cursor import Position, seal, unseal
+from fhir_server.search.hops import permitted_chain, settled
+from fhir_server.search.including import included, require_includes
+from fhir_server.search.params import for_type
+from fhir_server.search.planner import Plan, plan
+from fhir_server.search.query import CURSOR, parse
+from fhir_server.search.tree import Query
 from fhir_server.snapshot import last_number
 from fhir_server.store import Page, Store, Stored, acting, require
 from fhir_server.subsetting import subset

@@ -24,7 +24,7 @@ from fhir_server.matching import criteria
 from fhir_server.preparing import encode
 from fhir_server.store import Also, Store, acting, require
 from fhir_server.transaction_plan import Item, TransactionPlan, naming, refuse_doubles
-from fhir_server.validation_bundle import BundleEntry, split_bundle
+from fhir_server.validation.bundles import BundleEntry, split_bundle
 from fhir_server.writing import Batch
 
 

@@ -20,7 +20,7 @@ from fhir_server.preconditions import IfMatch, require_version
 from fhir_server.preparing import encode, labelling, new_version, require_whole
 from fhir_server.rows import Row
 from fhir_server.store import Also, Label, Store, Stored, Written, acting, require
-from fhir_server.validation import Validated, validate
+from fhir_server.validation.resources import Validated, validate
 from fhir_server.visible import after_write
 from fhir_server.writing import Batch, Change
 

@@ -17,12 +17,12 @@ from chartloop.kernel.db import Session
 from chartloop.kernel.errors import Gone, Invalid, NotFound
 from fhir_server.auditing import record, refusals_audited
 from fhir_server.compartment_rows import NO_CONDITION, Compartment, care_dates, compartment
-from fhir_server.cursor import Position, seal, unseal
 from fhir_server.operations.everything_query import EverythingQuery, parse_everything
 from fhir_server.operations.referred import Target, referred, targets_in
 from fhir_server.rows import Row, by_rids, current
-from fhir_server.search_conditions import Condition
-from fhir_server.search_query import CURSOR
+from fhir_server.search.conditions import Condition
+from fhir_server.search.cursor import Position, seal, unseal
+from fhir_server.search.query import CURSOR
 from fhir_server.snapshot import last_number
 from fhir_server.store import Page, Store, Stored, acting, require
 from fhir_server.type_ids import TYPE_IDS

@@ -10,8 +10,8 @@ from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
 from chartloop.kernel.errors import Invalid, Issue
-from fhir_server.indexer_dates import date_bounds
-from fhir_server.search_query import CURSOR, MAX_COUNT
+from fhir_server.indexing.dates import date_bounds
+from fhir_server.search.query import CURSOR, MAX_COUNT
 from fhir_server.type_ids import TYPE_IDS
 
 _IGNORED: Final = frozenset({"_format", "_pretty"})

@@ -24,8 +24,8 @@ from fhir_server.preparing import labelling
 from fhir_server.redaction import is_subsetted
 from fhir_server.rows import Row, current
 from fhir_server.store import Store, Written, acting, require
-from fhir_server.validation import Validated
-from fhir_server.validation_json import parse
+from fhir_server.validation.parsing import parse
+from fhir_server.validation.resources import Validated
 from fhir_server.writing import Batch
 
 Meta = Mapping[str, Any]

@@ -14,7 +14,7 @@ from chartloop.kernel.db import Session
 from chartloop.kernel.errors import Gone, Invalid, NotFound
 from fhir_server.auditing import record, refusals_audited
 from fhir_server.rows import Row, by_rids, current
-from fhir_server.search_params import for_type
+from fhir_server.search.params import for_type
 from fhir_server.store import Store, Stored, acting, require
 from fhir_server.type_filters import readable
 from fhir_server.type_ids import TYPE_IDS

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 import msgspec
 
 from chartloop.kernel.errors import Invalid
-from fhir_server.validation import validate
+from fhir_server.validation.resources import validate
 
 _EVERYWHERE: Final = frozenset({"_format", "_pretty"})
 

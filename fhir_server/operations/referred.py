@@ -15,10 +15,10 @@ import msgspec
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.db import Session
 from fhir_server.hashing import SEQUENCE_MASK
-from fhir_server.indexer_values import split_reference
+from fhir_server.indexing.values import split_reference
 from fhir_server.references import references_in
 from fhir_server.rows import CHUNK
-from fhir_server.search_conditions import Condition
+from fhir_server.search.conditions import Condition
 from fhir_server.store import Store, Stored
 from fhir_server.type_filters import readable
 from fhir_server.type_ids import TYPE_IDS

@@ -17,8 +17,8 @@ from fhir_server.interactions.delete import removal
 from fhir_server.interactions.update import next_version, require_update
 from fhir_server.preparing import labelling, new_version, require_whole
 from fhir_server.store import Store, acting, require
-from fhir_server.validation import Validated, validate
-from fhir_server.validation_errors import MAX_ISSUES
+from fhir_server.validation.errors import MAX_ISSUES
+from fhir_server.validation.resources import Validated, validate
 
 MODES: Final = ("create", "update", "delete")
 

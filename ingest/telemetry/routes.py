@@ -14,7 +14,7 @@ from chartloop.kernel.access.rows import RowAttributes
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.audit.record import AuditRecord
 from chartloop.kernel.errors import ChartloopError, Forbidden, Invalid, NotFound, UnsupportedMedia
-from fhir_server.answer import HttpAnswer, error_answer
+from fhir_server.http.answer import HttpAnswer, error_answer
 from ingest.telemetry.intake import Request
 from ingest.telemetry.normalising import VENDORS
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from chartloop.kernel.access.engine import Access
     from chartloop.kernel.audit.journal import Audit
-    from fhir_server.calls import Call, Gate
+    from fhir_server.http.calls import Call, Gate
     from ingest.telemetry.intake import TelemetryIntake
 
 _SUBJECT: Final = re.compile(r"Patient/([A-Za-z0-9.\-]{1,64})")

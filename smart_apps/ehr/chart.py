@@ -10,7 +10,7 @@ from chartloop.kernel.access.rows import RowAttributes
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.errors import Forbidden, Gone, NotFound
 from claims.trace import Step, trace
-from fhir_server.bundle import searchset
+from fhir_server.http.bundle import searchset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ from chartloop.kernel.errors import Forbidden, Invalid, NotFound
 from fhir_server.audit_event import AuditEvents
 from fhir_server.repository import Repository
 from fhir_server.store import Store
-from fhir_server.validation import validate
+from fhir_server.validation.resources import validate
 from tests.integration.fhir_server.conftest import scope
 
 

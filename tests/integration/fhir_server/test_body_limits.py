@@ -11,7 +11,7 @@ from werkzeug.test import Client
 
 from chartloop.kernel.access.subject import Subject
 from chartloop.kernel.config import Settings
-from fhir_server.calls import Gate, Limits
+from fhir_server.http.calls import Gate, Limits
 from fhir_server.repository import Repository
 from fhir_server.store import Store
 from fhir_server.wsgi import fhir_wsgi

@@ -8,8 +8,8 @@ import pytest
 
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.errors import Forbidden, Invalid
-from fhir_server import search_hops
 from fhir_server.repository import Repository
+from fhir_server.search import hops as search_hops
 from tests.integration.fhir_server.conftest import BASE, scope
 
 PSY = {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSY"}]}

@@ -10,7 +10,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from chartloop.kernel.access.scope import Scope
-from fhir_server.patch_document import JSON_PATCH
+from fhir_server.patching.documents import JSON_PATCH
 from fhir_server.repository import Repository
 from fhir_server.store import Store
 from tests.integration.fhir_server.test_http import Api

@@ -13,7 +13,7 @@ from chartloop.kernel.access.subject import Subject
 from chartloop.kernel.audit.record import AuditRecord
 from chartloop.kernel.db import Database
 from chartloop.kernel.errors import Unauthenticated
-from fhir_server.calls import Gate, Limits
+from fhir_server.http.calls import Gate, Limits
 from fhir_server.repository import Repository
 from fhir_server.store import Store
 from fhir_server.wsgi import fhir_wsgi

@@ -8,10 +8,10 @@ from decimal import Decimal
 
 import pytest
 
-from fhir_server import indexer_values
-from fhir_server.indexer_compile import EMITTERS, compile_extractor
-from fhir_server.indexer_expressions import branches
-from fhir_server.search_params import for_type, leaves_of
+from fhir_server.indexing import values as indexer_values
+from fhir_server.indexing.compiler import EMITTERS, compile_extractor
+from fhir_server.indexing.expressions import branches
+from fhir_server.search.params import for_type, leaves_of
 from fhir_server.spec.definitions import r4
 from tests.integration.fhir_spec.official_examples import official_examples
 

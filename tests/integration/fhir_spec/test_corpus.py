@@ -10,13 +10,13 @@ import zstandard
 
 from chartloop.kernel.errors import ChartloopError
 from fhir_server.compartments import patient_of
-from fhir_server.indexer import extract
+from fhir_server.indexing.extraction import extract
 from fhir_server.spec.generate import compress, make_facts
 from fhir_server.spec.package import read_package
-from fhir_server.validation import validate
-from fhir_server.validation_bundle import validate_bundle
-from fhir_server.validation_errors import resource_errors
-from fhir_server.validation_fast import passes
+from fhir_server.validation.bundles import validate_bundle
+from fhir_server.validation.errors import resource_errors
+from fhir_server.validation.fast import passes
+from fhir_server.validation.resources import validate
 from tests.integration.fhir_spec.official_examples import REFUSED, official_examples
 
 pytestmark = pytest.mark.corpus

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 FIRST_VALIDATIONS = """
 import json, random, sys, threading, time
-from fhir_server import validation_fast
+from fhir_server.validation import fast as validation_fast
 
 validation_fast._structs()
 dice = random.Random(int(sys.argv[1]))

@@ -8,7 +8,7 @@ import pytest
 COLD = """
 import json, random, sys, threading
 from fhir_server.type_ids import TYPE_IDS
-from fhir_server.validation_fast import passes
+from fhir_server.validation.fast import passes
 
 sys.setswitchinterval(1e-6)
 start, types, passed = threading.Barrier(8), list(TYPE_IDS)[:24], []

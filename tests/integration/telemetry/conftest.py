@@ -18,7 +18,7 @@ from chartloop.kernel.outbox import Outbox
 from chartloop.kernel.settings_sections import TelemetrySettings
 from fhir_server import tables  # noqa: F401 declares what the database fixture makes
 from fhir_server.api import blueprint as fhir_blueprint
-from fhir_server.calls import Gate, Limits
+from fhir_server.http.calls import Gate, Limits
 from fhir_server.labels.service import LabelService
 from fhir_server.opening import open_store
 from fhir_server.repository import Repository

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.errors import Invalid
-from fhir_server import search_hops
 from fhir_server.repository import Repository
+from fhir_server.search import hops as search_hops
 from tests.integration.fhir_server.conftest import *  # noqa: F403  the store and who asks
 from tests.integration.fhir_server.conftest import scope
 from tests.properties.fhir_server.brute_force import Resource, token_matches, tokens

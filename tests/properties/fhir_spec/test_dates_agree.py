@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir_server.indexer_dates import date_bounds
-from fhir_server.validation_primitives import PATTERNS
+from fhir_server.indexing.dates import date_bounds
+from fhir_server.validation.primitives import PATTERNS
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ZONES = st.integers(-13 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from chartloop.kernel.errors import Invalid, Unprocessable
 from fhir_server.compartments import patient_of
-from fhir_server.indexer import extract
+from fhir_server.indexing.extraction import extract
 from fhir_server.references import rewrite_bytes, rewrite_resource
-from fhir_server.validation import validate
-from fhir_server.validation_bundle import validate_bundle
-from fhir_server.validation_errors import resource_errors
-from fhir_server.validation_json import nests_deeper
-from fhir_server.validation_warnings import unchecked_codes
+from fhir_server.validation.bundles import validate_bundle
+from fhir_server.validation.errors import resource_errors
+from fhir_server.validation.parsing import nests_deeper
+from fhir_server.validation.resources import validate
+from fhir_server.validation.unchecked import unchecked_codes
 
 UUID = "urn:uuid:3d0e2b5e-6a3f-4f0e-8d3c-1f6f0a1b2c3d"
 DIV = '<div xmlns="http://www.w3.org/1999/xhtml"><p>a</p></div>'

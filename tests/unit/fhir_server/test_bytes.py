@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from chartloop.kernel.access.subject import Subject
 from chartloop.kernel.errors import Forbidden, Invalid
 from fhir_server.codec import PLAIN, Codec
-from fhir_server.cursor import Position, seal, unseal
 from fhir_server.hashing import lane_of, rid_of, value_hash
+from fhir_server.search.cursor import Position, seal, unseal
 from fhir_server.splice import splice, without_version
 
 LABEL = '{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"PSY"}'

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chartloop.kernel.errors import ChartloopError, Invalid, Unprocessable
-from fhir_server.fhirpath_patch import fhirpath_patch
-from fhir_server.json_patch import json_patch
 from fhir_server.json_tree import canonical, equal, read_tree, write_tree
-from fhir_server.patching import patched_body
+from fhir_server.patching.application import patched_body
+from fhir_server.patching.fhirpath_patch import fhirpath_patch
+from fhir_server.patching.json_patch import json_patch
 
 BODY = b'{"resourceType":"Observation","valueQuantity":{"value":72.50},"component":[{"valueInteger":1},{"valueQuantity":{"value":1e2}}]}'
 PATIENT = b'{"resourceType":"Patient","name":[{"given":["Ann","Bo"],"_given":[null,{"id":"b"}]}],"deceasedBoolean":false}'

@@ -12,9 +12,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from chartloop.kernel.errors import ChartloopError
-from fhir_server.fhirpath_patch import fhirpath_patch
-from fhir_server.json_patch import json_patch
-from fhir_server.patching import patched_body
+from fhir_server.patching.application import patched_body
+from fhir_server.patching.fhirpath_patch import fhirpath_patch
+from fhir_server.patching.json_patch import json_patch
 from fhir_server.spec.definitions import r4
 
 ARCHIVE = "fhir/fhir-test-cases-patch-fhirpath-sof-ucum.tar.xz"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from chartloop.kernel.errors import Invalid
-from fhir_server import search_values
-from fhir_server.search_params import for_type
-from fhir_server.search_query import parse
-from fhir_server.search_values import Amount, DateRange, ReferenceTo, Token
+from fhir_server.search import values as search_values
+from fhir_server.search.params import for_type
+from fhir_server.search.query import parse
+from fhir_server.search.values import Amount, DateRange, ReferenceTo, Token
 
 BASE = "https://chartloop.example/fhir"
 

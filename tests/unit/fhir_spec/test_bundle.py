@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chartloop.kernel.errors import Invalid, Unprocessable
-from fhir_server.validation_bundle import split_bundle, validate_bundle
+from fhir_server.validation.bundles import split_bundle, validate_bundle
 
 PATIENT = b'{"resourceType":"Patient",  "multipleBirthInteger": 2 }'
 

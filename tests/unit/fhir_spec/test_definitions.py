@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import zstandard
 
-from fhir_server.indexer_expressions import Step, branches, parse_branch
+from fhir_server.indexing.expressions import Step, branches, parse_branch
 from fhir_server.spec.definitions import r4
 
 

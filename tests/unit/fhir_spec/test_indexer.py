@@ -7,10 +7,10 @@ from decimal import Decimal
 
 import pytest
 
-from fhir_server.indexer import extract
-from fhir_server.indexer_dates import OPEN_HIGH, OPEN_LOW, date_bounds
-from fhir_server.indexer_values import fold
-from fhir_server.search_params import for_type, not_built
+from fhir_server.indexing.dates import OPEN_HIGH, OPEN_LOW, date_bounds
+from fhir_server.indexing.extraction import extract
+from fhir_server.indexing.values import fold
+from fhir_server.search.params import for_type, not_built
 from fhir_server.spec.definitions import r4
 
 HOUR = 3_600_000_000

@@ -7,8 +7,8 @@ from decimal import Decimal
 import pytest
 
 from chartloop.kernel.errors import Invalid, Unprocessable
-from fhir_server.validation import validate
-from fhir_server.validation_fast import passes
+from fhir_server.validation.fast import passes
+from fhir_server.validation.resources import validate
 from tests.unit.fhir_spec.invalid_literals import INVALID, OBS
 
 

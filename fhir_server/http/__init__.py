@@ -1,0 +1,1 @@
+"""Requests read and answers written; the routes are in api.py."""

@@ -1,0 +1,65 @@
+"""HTTP answers of the operations: each reads its part of the request, calls the door and renders what comes back.
+
+Spec: https://hl7.org/fhir/R4/operations.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from fhir_server.http.answer import HttpAnswer, http_date, json_answer
+from fhir_server.http.bundle import etag, searchset
+from fhir_server.http.calls import Call
+from fhir_server.http.negotiation import if_match
+from fhir_server.http.outcome import outcome
+from fhir_server.operations.parameters import as_query, given_meta, refuse_all, returned, trial
+from fhir_server.repository import Repository, Written
+
+Answering = Callable[[Repository, str, Call, str, str], HttpAnswer]
+"""Door, base URL, request, type and id (empty where the address names none) to an answer."""
+
+
+def everything(door: Repository, base: str, call: Call, type_: str, id_: str) -> HttpAnswer:
+    """Answer GET or POST [type]/[id]/$everything."""
+    query = "&".join(part for part in (call.query, as_query(call.body)) if part)
+    page = door.everything(call.scope, type_, id_, query)
+    return json_answer(searchset(page, base, "/".join(part for part in (type_, id_, "$everything") if part)))
+
+
+def validate(door: Repository, _base: str, call: Call, type_: str, id_: str) -> HttpAnswer:
+    """Answer POST [type]/[id]/$validate with an OperationOutcome, whatever it says."""
+    mode, resource = trial(call.body, call.query, of_instance=bool(id_))
+    return json_answer(outcome(door.validate(call.scope, type_, id_, mode, resource)))
+
+
+def meta(door: Repository, _base: str, call: Call, type_: str, id_: str) -> HttpAnswer:
+    """Answer GET or POST [type]/[id]/$meta."""
+    refuse_all(call.body, call.query)
+    return json_answer(returned("return", "Meta", door.meta(call.scope, type_, id_)))
+
+
+def meta_add(door: Repository, _base: str, call: Call, type_: str, id_: str) -> HttpAnswer:
+    """Answer POST [type]/[id]/$meta-add."""
+    return _changed(door.meta_add, call, type_, id_)
+
+
+def meta_delete(door: Repository, _base: str, call: Call, type_: str, id_: str) -> HttpAnswer:
+    """Answer POST [type]/[id]/$meta-delete."""
+    return _changed(door.meta_delete, call, type_, id_)
+
+
+def _changed(change: Callable[..., tuple[Written, dict[str, Any]]], call: Call, type_: str, id_: str) -> HttpAnswer:
+    written, seen = change(call.scope, type_, id_, given_meta(call.body), if_match=if_match(call.environ))
+    headers = ("ETag", etag(written.stored)), ("Last-Modified", http_date(written.stored.updated))
+    return json_answer(returned("return", "Meta", seen), 200, *headers) if seen else HttpAnswer(200, headers, b"")
+
+
+ANSWERS: Final[Mapping[str, Answering]] = {
+    "everything": everything,
+    "validate": validate,
+    "meta": meta,
+    "meta-add": meta_add,
+    "meta-delete": meta_delete,
+}
+"""By the name of the operation in the table."""

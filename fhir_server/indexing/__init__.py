@@ -1,0 +1,1 @@
+"""The search values of a resource, and the rows that they become."""

@@ -1,0 +1,72 @@
+"""Resolve parsed search expressions against the definitions: concrete JSON paths that end in one data type.
+
+Spec: https://hl7.org/fhir/R4/searchparameter-definitions.html#SearchParameter.expression
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from fhir_server.indexing.expressions import Step
+from fhir_server.spec.definitions import Definitions, Element
+
+
+class Op(NamedTuple):
+    """One operation on the way down: key (name), many (name), where (name, literal), resolve (type)."""
+
+    kind: str
+    name: str
+    literal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a path has come to: the operations so far and the type there."""
+
+    ops: tuple[Op, ...]
+    type: str
+    node: str
+    element: Element | None = None
+    system: str = ""
+    true: bool = False
+
+
+def places(definitions: Definitions, type_: str, steps: Sequence[Step]) -> list[Place]:
+    """All concrete paths of one union operand for one resource type; empty where it is about another type."""
+    if not steps or steps[0].kind != "child" or steps[0].argument not in (type_, "Resource", "DomainResource"):
+        return []
+    found = [Place((), type_, type_)]
+    for step in steps[1:]:
+        found = [after for before in found for after in _advance(definitions, before, step)]
+    return found
+
+
+def _advance(definitions: Definitions, place: Place, step: Step) -> Iterator[Place]:
+    """Where one step leads; an index leads nowhere, because it is only used for whole resources in Bundles."""
+    if step.kind == "child":
+        yield from _children(definitions, place, step.argument)
+    elif step.kind == "as":
+        if place.type == step.argument:
+            yield place
+    elif step.kind == "true":
+        yield replace(place, true=True)
+    elif step.kind in ("where", "resolve"):
+        yield replace(place, ops=(*place.ops, Op(step.kind, step.argument, step.literal)))
+
+
+def _children(definitions: Definitions, place: Place, name: str) -> Iterator[Place]:
+    for element in definitions.elements(place.node):
+        if element.name.removesuffix("[x]") != name:
+            continue
+        kind = "many" if element.many else "key"
+        for json_name, type_ in element.json_types().items():
+            if type_ != "Resource":
+                yield Place((*place.ops, Op(kind, json_name)), type_, element.node or type_, element, _system(element))
+
+
+def _system(element: Element) -> str:
+    """The code system that a bound code belongs to, if there is only one."""
+    codes = element.value_set.codes if element.value_set else None
+    return next(iter(codes)) if codes and len(codes) == 1 else ""

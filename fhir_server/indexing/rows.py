@@ -1,0 +1,127 @@
+"""Index values of one resource as rows of the index tables, and the difference between two versions' rows."""
+
+from __future__ import annotations
+
+from functools import cache, lru_cache
+from typing import Final, NamedTuple
+
+from chartloop.kernel.db import Tx
+from fhir_server.hashing import value_hash
+from fhir_server.indexing.dates import OPEN_LOW
+from fhir_server.indexing.extraction import IndexValues
+from fhir_server.search.params import SearchParam, for_type
+
+UNDATED: Final = 1 << 46
+"""Rank of a resource without a clinical date: after all others."""
+
+STRING_LENGTH: Final = 200
+"""Folded strings are indexed by their first characters."""
+
+CLINICAL_DATES: Final = (
+    "date", "birthdate", "authored-on", "authoredon", "created", "recorded", "recorded-date", "issued", "effective",
+    "effective-time", "onset-date", "period", "sent", "whenhandedover", "whenprepared", "started", "collected",
+)  # fmt: skip
+"""Search parameters that can carry a type's clinical date, the first that the type has."""
+
+INHERITS: Final = -1
+"""In the place of a search parameter: the resource took over the labels of what it refers to."""
+
+Row = tuple[object, ...]
+
+
+class IndexRows(NamedTuple):
+    """Rows without their rid; those of token and reference carry the rank."""
+
+    rank: int
+    token: frozenset[Row]
+    reference: frozenset[Row]
+    string: frozenset[Row]
+    date: frozenset[Row]
+    quantity: frozenset[Row]
+
+
+_TABLES: Final = {
+    "token": ("idx_token", ("param", "value", "rank")),
+    "reference": ("idx_reference", ("param", "value", "rank")),
+    "string": ("idx_string", ("param", "value", "exact")),
+    "date": ("idx_date", ("param", "low", "high")),
+    "quantity": ("idx_quantity", ("param", "low", "high", "unit", "code")),
+}
+
+_INSERT: Final = {
+    name: f"INSERT INTO {table} ({', '.join(columns)}, rid) VALUES ({', '.join('?' * (len(columns) + 1))})"
+    for name, (table, columns) in _TABLES.items()
+}
+_INSERT["reference"] += " ON CONFLICT DO NOTHING"  # what was inherited from once stays, and may be inherited from again
+_DELETE: Final = {
+    name: f"DELETE FROM {table} WHERE {' AND '.join(f'{column}=?' for column in (*columns, 'rid'))}"
+    for name, (table, columns) in _TABLES.items()
+}
+
+NO_ROWS: Final = IndexRows(UNDATED, *(frozenset[Row](),) * 5)
+
+
+@cache
+def clinical_date(type_: str) -> SearchParam | None:
+    """Return the date parameter that ranks a type, if it has one."""
+    params = for_type(type_)
+    return next((params[code] for code in CLINICAL_DATES if code in params and params[code].type == "date"), None)
+
+
+def rank_of(low: int) -> int:
+    """Rank of a date in microseconds: newest first."""
+    return UNDATED if low <= OPEN_LOW else -(low // 1000)
+
+
+def index_rows(type_: str, values: IndexValues) -> IndexRows:
+    """Hash and fold the extracted values into rows."""
+    ranking = clinical_date(type_)
+    lows = [low for param, low, _ in values.dates if ranking is not None and param == ranking.id]
+    rank = rank_of(min(lows)) if lows else UNDATED
+    tokens = {(param, value, rank) for param, system, code in values.tokens for value in token_hashes(system, code)}
+    identifier = for_type(type_).get("identifier")
+    if identifier is not None:
+        tokens.update(
+            (param, value_hash(f"{system}|"), rank) for param, system, _ in values.tokens if param == identifier.id
+        )
+    tokens.update((param, value_hash(uri), rank) for param, uri in values.uris)
+    references = {
+        (param, value_hash(f"{type_}/{id_}" if id_ else original), rank)
+        for param, type_, id_, original in values.references
+    }
+    strings = {(param, folded[:STRING_LENGTH], value_hash(original)) for param, folded, original in values.strings}
+    quantities = {
+        (param, low, high, unit_hash(system, code), value_hash(code) if code else 0)
+        for param, system, code, low, high, _ in values.quantities
+    }
+    quantities.update((param, low, high, 0, 0) for param, low, high, *_ in values.numbers)
+    return IndexRows(
+        rank, frozenset(tokens), frozenset(references), frozenset(strings), frozenset(values.dates), frozenset(quantities)
+    )
+
+
+@lru_cache(maxsize=65_536)
+def token_hashes(system: str, code: str) -> tuple[int, ...]:
+    """Forms under which a token is found: `code`, and `system|code` or `|code`; identifiers as `system|` too."""
+    return (value_hash(code), value_hash(f"{system}|{code}")) if code else ()
+
+
+def unit_hash(system: str | None, code: str | None) -> int:
+    """Hash of a unit's system and code; 0 without either."""
+    return value_hash(f"{system or ''}|{code}") if code else 0
+
+
+def replace_rows(tx: Tx, changes: list[tuple[int, IndexRows, IndexRows]]) -> None:
+    """Bring the index tables from the old rows to the new ones, for many resources at once."""
+    changed = [change for change in changes if change[1] is not NO_ROWS]
+    for name in _TABLES:
+        gone = [
+            (*row, rid) for rid, old, new in changed for row in getattr(old, name) - getattr(new, name) if row[0] != INHERITS
+        ]
+        if gone:
+            tx.many(_DELETE[name], gone)
+        added = [(*row, rid) for rid, old, new in changes for row in getattr(new, name) - getattr(old, name)]
+        if added:
+            # Index keys in order: neighbours land on the same page.
+            added.sort()
+            tx.many(_INSERT[name], added)

@@ -1,0 +1,1 @@
+"""Search: parameters to criteria to SQL."""

@@ -1,0 +1,173 @@
+"""Chains and `_has` answered hop by hop, deepest first: what is left of a query are criteria on its own type.
+
+The references of a resource are indexed by their hash, so a hop is two looks: which resources match at its far end, under
+the reader's row filter for their type, and which of ours refer to them (or are referred to by them). Where the far end
+matches too much, the other criteria of the search choose the candidates, and only their neighbours are looked at.
+Spec: https://hl7.org/fhir/R4/search.html#chaining, https://hl7.org/fhir/R4/search.html#has
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+
+from chartloop.kernel.access.scope import Scope
+from chartloop.kernel.db import Session
+from chartloop.kernel.errors import Forbidden, Invalid
+from fhir_server.hashing import value_hash
+from fhir_server.indexing.compiler import LISTS, Extractor, compile_extractor
+from fhir_server.rows import packed_bodies
+from fhir_server.search.params import SearchParam, leaves_of
+from fhir_server.search.planner import linked, plan
+from fhir_server.search.tree import ID, Branch, Chain, Criterion, Query
+from fhir_server.search.values import ReferenceTo, Token
+from fhir_server.store import Store
+
+MAX_LINKED: Final = 10_000
+"""Most resources at one end of a hop."""
+
+_CHUNK: Final = 200
+_REFERENCES: Final = tuple(LISTS).index("reference")
+_TOO_MANY: Final = (
+    f"A chained parameter leads over more than {MAX_LINKED} resources, as does what else the search says; narrow either."
+)
+
+
+class _TooManyError(Exception):
+    """More than MAX_LINKED resources at one end of a hop."""
+
+
+def permitted_chain(store: Store, scope: Scope, type_: str, chain: Chain) -> Chain:
+    """Take out the types this reader has no right to.
+
+    Raises:
+        Forbidden: None is left, or the chain looks at an element that is hidden from this reader in some row.
+    """
+    branches = tuple(branch for branch in chain.branches if store.access.permits(scope, branch.type))
+    if not branches:
+        raise Forbidden(f"{scope.action} on {chain.branches[0].type} is not permitted.")
+    holder = branches[0].type if chain.reverse else type_
+    if not store.access.searchable(scope, holder, chain.param.paths):
+        raise Forbidden(f"{holder}:{chain.param.code} is hidden from you.")
+    return replace(chain, branches=tuple(Branch(each, _permitted(store, scope, each, inner)) for each, inner in branches))
+
+
+def _permitted(store: Store, scope: Scope, type_: str, node: Criterion | Chain) -> Criterion | Chain:
+    if isinstance(node, Chain):
+        return permitted_chain(store, scope, type_, node)
+    if not store.access.searchable(scope, type_, node.param.paths):
+        raise Forbidden(f"{type_}:{node.param.code} is hidden from you.")
+    return node
+
+
+def settled(session: Session, store: Store, scope: Scope, query: Query) -> Query:
+    """Answer the chains of a query, under the scope.
+
+    Raises:
+        Invalid: Both ends of a hop have more than MAX_LINKED resources.
+    """
+    if not query.chains:
+        return query
+    try:
+        return _Hops(session, store, scope).settled(query)
+    except _TooManyError:
+        raise Invalid(_TOO_MANY, code="too-costly") from None
+
+
+class _Hops:
+    def __init__(self, session: Session, store: Store, scope: Scope) -> None:
+        self._session = session
+        self._store = store
+        self._scope = scope
+
+    def settled(self, query: Query) -> Query:
+        plain = replace(query, criteria=list(query.criteria), chains=[])
+        waiting = []
+        for chain in query.chains:
+            try:
+                plain.criteria.append(self._from_far_end(plain.type, chain))
+            except _TooManyError:
+                waiting.append(chain)
+        for chain in waiting:
+            plain.criteria.append(self._from_candidates(plain, chain))
+        return plain
+
+    def _from_far_end(self, type_: str, chain: Chain) -> Criterion:
+        """Find what matches at the far end, and what it is linked with."""
+        if not chain.reverse:
+            ids = [(branch.type, id_) for branch in chain.branches for id_, _ in self._matches(_query(branch))]
+            return Criterion(chain.param, tuple(ReferenceTo(each, id_, "") for each, id_ in ids))
+        (branch,) = chain.branches
+        rids = [rid for _, rid in self._matches(_query(branch))]
+        return _ids({id_ for each, id_ in self._references(branch.type, chain.param, rids) if each == type_})
+
+    def _from_candidates(self, plain: Query, chain: Chain) -> Criterion:
+        """Find the candidates that the rest of the search leaves, and look at their neighbours alone."""
+        candidates = self._matches(replace(plain, sort=[]))
+        if chain.reverse:
+            return self._referred_to(plain.type, chain, [id_ for id_, _ in candidates])
+        neighbours: dict[str, set[str]] = {}
+        for each, id_ in self._references(plain.type, chain.param, [rid for _, rid in candidates]):
+            neighbours.setdefault(each, set()).add(id_)
+        found = []
+        for branch in chain.branches:
+            there = _query(branch)
+            there.criteria.append(_ids(neighbours.get(branch.type, set())))
+            found += [ReferenceTo(branch.type, id_, "") for id_, _ in self._matches(there)]
+        return Criterion(chain.param, tuple(found))
+
+    def _referred_to(self, type_: str, chain: Chain, ids: Sequence[str]) -> Criterion:
+        """Keep the ids that some matching resource refers to; each look stops at the first."""
+        (branch,) = chain.branches
+        far = self.settled(_query(branch))
+        row_filter = self._store.access.row_filter(self._scope, branch.type)
+        hashes = {value_hash(f"{type_}/{id_}"): id_ for id_ in ids}
+        found: set[str] = set()
+        for part in _chunks(list(hashes)):
+            sql, params = linked(self._session.dialect, far, row_filter, chain.param, part)
+            found.update(hashes[int(row[0])] for row in self._session.all(sql, params))
+        return _ids(found)
+
+    def _matches(self, query: Query) -> list[tuple[str, int]]:
+        """List (id, rid) of everything that matches and this reader may see."""
+        plain = self.settled(query)
+        row_filter = self._store.access.row_filter(self._scope, plain.type)
+        sql, params = plan(self._session, plain, row_filter, whole=True).everything(MAX_LINKED + 1)
+        found = [(str(row[0]), int(row[1])) for row in self._session.all(sql, params)]
+        if len(found) > MAX_LINKED:
+            raise _TooManyError
+        return found
+
+    def _references(self, type_: str, param: SearchParam, rids: Sequence[int]) -> Iterator[tuple[str, str]]:
+        """Read (type, id) of the references of some resources out of their bodies."""
+        extractor = _extractor(type_, param.id)
+        for part in _chunks(rids):
+            for codec, dict_id, packed in packed_bodies(self._session, part):
+                body = msgspec.json.decode(self._store.codec.unpack(codec, dict_id, packed))
+                rows: list[list[tuple[Any, ...]]] = [[] for _ in LISTS]
+                extractor(body, *rows, self._store.base)
+                yield from ((row[1], row[2]) for row in rows[_REFERENCES] if row[2])
+
+
+def _query(branch: Branch) -> Query:
+    if isinstance(branch.inner, Chain):
+        return Query(branch.type, chains=[branch.inner])
+    return Query(branch.type, criteria=[branch.inner])
+
+
+def _ids(ids: set[str]) -> Criterion:
+    return Criterion(ID, tuple(Token(None, id_) for id_ in sorted(ids)))
+
+
+def _chunks(items: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(items), _CHUNK):
+        yield items[start : start + _CHUNK]
+
+
+@cache
+def _extractor(type_: str, param: int) -> Extractor:
+    return compile_extractor(f"links_{type_}_{param}", [leaf for leaf in leaves_of(type_) if leaf.param == param])

@@ -1,0 +1,150 @@
+"""Search query string to syntax tree; pure, and everything that is not built is refused by name.
+
+Spec: https://hl7.org/fhir/R4/search.html
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from chartloop.kernel.errors import Invalid, Issue
+from fhir_server.search.chains import read_parameter
+from fhir_server.search.criteria import ParamsOf, Refusal, searchable_params
+from fhir_server.search.tree import ID, Chain, Include, Query, SortKey
+from fhir_server.subset_query import SUMMARIES, element_names, problem
+
+MAX_COUNT: Final = 1000
+MAX_CRITERIA: Final = 50
+MAX_CHAINS: Final = 8
+MAX_SORT_KEYS: Final = 3
+
+CURSOR: Final = "_cursor"
+"""Our own parameter: the signed position of a page link."""
+
+SORTABLE: Final = frozenset({"date", "string"})
+PARAMETERS_OF_RESULTS: Final = frozenset(
+    {"_sort", "_count", "_include", "_revinclude", "_total", "_summary", "_elements", "_format", "_pretty", CURSOR}
+)
+
+
+def parse(type_: str, query: str, params_of: ParamsOf, *, base: str = "", lenient: bool = False) -> Query:
+    """Parse a query string.
+
+    Raises:
+        Invalid: Unknown parameters (unless lenient), modifiers that are not built, or malformed values, all of them.
+    """
+    parser = _Parser(type_, params_of, base, lenient)
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=False, errors="strict", max_num_fields=200)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise Invalid(issues=(Issue("error", "invalid", "The query string cannot be read."),)) from error
+    if any("\x00" in text for pair in pairs for text in pair):  # no FHIR string holds it, and PostgreSQL takes none
+        raise Invalid(issues=(Issue("error", "invalid", "The query string contains the character U+0000."),))
+    for name, value in pairs:
+        parser.take(name, value)
+    if parser.query.elements and parser.query.summary not in ("false", "count"):
+        parser.issues.append(problem(type_, ""))
+    if parser.issues:
+        raise Invalid(issues=tuple(parser.issues))
+    return parser.query
+
+
+class _Parser:
+    def __init__(self, type_: str, params_of: ParamsOf, base: str, lenient: bool) -> None:
+        self.query = Query(type_)
+        self.issues: list[Issue] = []
+        self._params_of = params_of
+        self._params = searchable_params(type_, params_of)
+        self._base = base
+        self._lenient = lenient
+
+    def refuse(self, code: str, text: str, name: str) -> None:
+        self.issues.append(Issue("error", code, text, f"http.{name[:64]}"))
+
+    def take(self, name: str, value: str) -> None:
+        if name in PARAMETERS_OF_RESULTS:
+            if name not in ("_format", "_pretty", CURSOR):
+                self.query.pairs.append((name, value))
+            self._result(name, value)
+            return
+        read = read_parameter(self.query.type, name, value, self._params_of, self._base)
+        if read is None:
+            self._unknown(name)
+            return
+        self.query.pairs.append((name, value))
+        if isinstance(read, Refusal):
+            self.refuse(*read, name)
+        elif len(self.query.criteria) >= MAX_CRITERIA:
+            self.refuse("too-costly", f"A search has at most {MAX_CRITERIA} criteria.", name)
+        elif not isinstance(read, Chain):
+            self.query.criteria.append(read)
+        elif len(self.query.chains) >= MAX_CHAINS:
+            self.refuse("too-costly", f"A search has at most {MAX_CHAINS} chained parameters.", name)
+        else:
+            self.query.chains.append(read)
+
+    def _unknown(self, name: str) -> None:
+        if self._lenient:
+            self.query.ignored.append(name)
+            return
+        self.refuse("not-supported", f"Parameter {name[:64]!r} is not supported for {self.query.type}.", name)
+
+    def _result(self, name: str, value: str) -> None:
+        if name == "_count":
+            self._count(value)
+        elif name == "_sort":
+            self._sort(value)
+        elif name in ("_include", "_revinclude"):
+            self._include(name, value)
+        elif name == "_total":
+            self._one_of(name, value, ("none", "accurate"))
+            self.query.total = value
+        elif name == "_summary":
+            self.query.summary = value if value in (*SUMMARIES, "count") else self._refused(name)
+        elif name == "_elements":
+            self.query.elements |= element_names(self.query.type, value) or self._refused(name)
+        elif name == "_format":
+            self._one_of(name, value, ("json", "application/json", "application/fhir+json", "application/fhir json"))
+        elif name == CURSOR:
+            self.query.cursor = value
+
+    def _refused(self, name: str) -> Any:
+        self.issues.append(problem(self.query.type, name))
+        return "false" if name == "_summary" else frozenset()
+
+    def _one_of(self, name: str, value: str, allowed: tuple[str, ...]) -> None:
+        if value not in allowed:
+            self.refuse("not-supported", f"{name} takes {' or '.join(allowed[:2])}.", name)
+
+    def _count(self, value: str) -> None:
+        if not value.isascii() or not value.isdigit() or len(value) > 10:
+            self.refuse("value", "_count is a whole number.", "_count")
+            return
+        self.query.count = min(int(value), MAX_COUNT)
+
+    def _sort(self, value: str) -> None:
+        for key in value.split(","):
+            descending, code = key.startswith("-"), key.lstrip("-")
+            param = self._params.get(code)
+            if param is None or (param.type not in SORTABLE and param is not ID):
+                self.refuse("not-supported", f"Sorting {self.query.type} by {code[:64]!r} is not supported.", "_sort")
+            else:
+                self.query.sort.append(SortKey(param, descending))
+        if len(self.query.sort) > MAX_SORT_KEYS:
+            self.refuse("too-costly", f"_sort takes at most {MAX_SORT_KEYS} keys.", "_sort")
+
+    def _include(self, name: str, value: str) -> None:
+        parts = value.split(":")
+        source, code, target = (*parts, "", "")[:3]
+        param = self._params_of(source).get(code) if len(parts) in (2, 3) else None
+        if param is None or param.type != "reference" or (target and param.targets and target not in param.targets):
+            self.refuse("not-supported", f"{name} takes Source:parameter or Source:parameter:Target.", name)
+        elif name == "_include" and source != self.query.type:
+            self.refuse("not-supported", f"_include starts at {self.query.type}.", name)
+        elif name == "_include":
+            self.query.includes.append(Include(source, param, target))
+        elif target and target != self.query.type:
+            self.refuse("not-supported", f"_revinclude ends at {self.query.type}.", name)
+        else:
+            self.query.revincludes.append(Include(source, param, target))

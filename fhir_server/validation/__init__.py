@@ -1,0 +1,1 @@
+"""What a resource must be before it is stored."""
