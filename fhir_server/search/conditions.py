@@ -172,7 +172,9 @@ def _hashes(param: SearchParam, value: Value) -> list[int]:
         targets = (value.type,) if value.type else (param.targets or tuple(TYPE_IDS))
         if "Resource" in targets:
             targets = tuple(TYPE_IDS)
-        return [value_hash(f"{target}/{value.id}") for target in targets]
+        addresses = [f"{target}/{value.id}" for target in targets]
+        # Where many types are possible the element may be a canonical, and a canonical may be any word.
+        return [value_hash(address) for address in (addresses if len(addresses) == 1 else [*addresses, value.id])]
     return [value_hash(value.text)] if isinstance(value, Text) else []
 
 

@@ -14,11 +14,11 @@ _RESOURCE = frozenset({"Resource", "DomainResource"})
 
 
 def search_facts(package: Package) -> list[list[Any]]:
-    """[code, type, bases, targets, expression] of each parameter, sorted; extension packages of the core are left out."""
+    """[code, type, bases, targets, expression] of each parameter, sorted; extension packages and examples of the core are left out."""
     facts = []
     for parameter in package.of_type("SearchParameter"):
         expression = str(parameter.get("expression", ""))
-        if "base" not in parameter or "extension(" in expression.lower() or _is_extension_pack(parameter):
+        if "base" not in parameter or "extension(" in expression.lower() or _is_no_parameter_of_r4(parameter):
             continue
         targets = sorted(str(name) for name in parameter.get("target", ()))
         facts.append([parameter["code"], parameter["type"], sorted(parameter["base"]), targets, " ".join(expression.split())])
@@ -48,6 +48,6 @@ def compartment_facts(package: Package) -> dict[str, dict[str, list[str]]]:
     return compartments
 
 
-def _is_extension_pack(parameter: Resource) -> bool:
-    """The core package carries search parameters of extension packs; they have no expression over R4 elements."""
-    return "-extensions-" in str(parameter["id"]) or str(parameter["id"]) == "example-extension"
+def _is_no_parameter_of_r4(parameter: Resource) -> bool:
+    """The core package carries parameters of extension packs, without an expression over R4 elements, and examples that repeat a code with other targets."""
+    return "-extensions-" in str(parameter["id"]) or str(parameter["id"]).partition("-")[0] == "example"

@@ -22,7 +22,7 @@ def date_range(text: str) -> Range:
         start = dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC)
         return start, start + dt.timedelta(days=1)
     start = dt.datetime.fromisoformat(text)
-    return start, start + dt.timedelta(seconds=1)
+    return start, start + (dt.timedelta(milliseconds=1) if "." in text else dt.timedelta(seconds=1))
 
 
 DATE: dict[str, Callable[[Range, Range], bool]] = {
