@@ -177,8 +177,9 @@ class SqliteDatabase(Database):
                 f"cache_size=-{cache_kib}",
                 "foreign_keys=ON",
                 "temp_store=MEMORY",
-                "wal_autocheckpoint=4000",
-                "journal_size_limit=67108864",
+                # Index rows land everywhere: the longer the log, the more writes to one page become one.
+                "wal_autocheckpoint=32000",
+                "journal_size_limit=134217728",
                 "trusted_schema=OFF",
             ):
                 connection.execute(f"PRAGMA {pragma}")
