@@ -175,7 +175,9 @@ def test_a_collision_is_tried_again(postgresql_url: str) -> None:
         thread.start()
     for thread in threads:
         thread.join(20)
-    assert len(runs) == 3
+    # The one that is tried again may be first at the other's row, and collide once more.
+    assert len(runs) >= 3
+    assert database.one("SELECT count(*) FROM ballast WHERE body = ?", (b"",)) == (2,)
     database.close()
 
 
