@@ -16,7 +16,7 @@ def index_as_it_is(store: Store) -> Rows:
     """(columns…, rid) of each table."""
     with store.db.read() as session:
         return {
-            name: Counter(tuple(row) for row in session.all(f"SELECT {', '.join(columns)}, rid FROM {table}"))  # noqa: S608
+            name: Counter(tuple(row) for row in session.all(f"SELECT {', '.join(columns)}, rid FROM {table}"))
             for name, (table, columns) in _TABLES.items()
         }
 

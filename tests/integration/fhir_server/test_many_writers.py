@@ -30,7 +30,7 @@ def _together(works: list[Iterator[object]]) -> list[BaseException]:
         try:
             for _ in work:
                 pass
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             failures.append(error)
 
     threads = [threading.Thread(target=exhaust, args=(work,)) for work in works]
