@@ -15,7 +15,7 @@ from fhir_server.auditing import record
 from fhir_server.codec import Packed
 from fhir_server.hashing import lane_of, rid_of
 from fhir_server.indexing.rows import IndexRows, replace_rows
-from fhir_server.rows import DELETE, labels_by_reference
+from fhir_server.rows import CHUNK, DELETE, labels_by_reference
 from fhir_server.store import Also, Store
 from fhir_server.type_ids import TYPE_IDS
 
@@ -117,9 +117,12 @@ def _told(change: Change) -> Told:
 def _verify_versions(tx: Tx, changes: Sequence[Change]) -> None:
     """Take each changed row in the order of its rid, and see that its version is the one this was prepared on."""
     lock = " FOR UPDATE" if tx.dialect == "postgresql" else ""
-    for change in sorted((each for each in changes if each.rid), key=lambda each: each.rid):
-        found = tx.one(f"SELECT version FROM resource WHERE rid = ?{lock}", (change.rid,))
-        if found is None or found[0] != change.version - 1:
+    wanted = sorted((change.rid, change.version - 1) for change in changes if change.rid)
+    for start in range(0, len(wanted), CHUNK):
+        part = wanted[start : start + CHUNK]
+        marks = ", ".join("?" * len(part))
+        found = tx.all(f"SELECT rid, version FROM resource WHERE rid IN ({marks}) ORDER BY rid{lock}", [rid for rid, _ in part])
+        if [tuple(row) for row in found] != part:
             raise Stale
 
 
@@ -164,10 +167,9 @@ def _store_resources(tx: Tx, changes: Sequence[Change], rids: Sequence[int]) -> 
             (inserted if change.assigned else chosen).append((rid, TYPE_IDS[change.type], change.id, *values))
     if inserted:
         tx.many(_INSERT_RESOURCE, inserted)
-    for row in chosen:
-        # Somebody else may be making a resource under this id right now.
-        if tx.run(f"{_INSERT_RESOURCE} ON CONFLICT (type_id, fhir_id) DO NOTHING", row) == 0:
-            raise Stale
+    # Somebody else may be making a resource under an id that was chosen right now; in the order of ids, so that two who make the same ones wait and do not deadlock.
+    if chosen and tx.many(f"{_INSERT_RESOURCE} ON CONFLICT (type_id, fhir_id) DO NOTHING", sorted(chosen, key=lambda row: (str(row[1]), str(row[2])))) < len(chosen):
+        raise Stale
     if updated:
         tx.many(
             "UPDATE resource SET version = ?, updated = ?, deleted = ?, rank = ?, patient = ?, owner = ?, insurer = ? "

@@ -73,10 +73,11 @@ class PostgresqlSession(Tx):
         """Change rows; return how many."""
         return self._cursor(sql, params).rowcount
 
-    def many(self, sql: str, rows: Iterable[Params]) -> None:
-        """Run one statement for each row of parameters."""
+    def many(self, sql: str, rows: Iterable[Params]) -> int:
+        """Run one statement for each row of parameters; return how many rows were changed in all."""
         with self._meant(), self.connection.cursor() as cursor:
             cursor.executemany(translate(sql), rows)
+            return cursor.rowcount
 
     def after_commit(self, action: Callable[[], None]) -> None:
         """Run a short action once the transaction is durable."""

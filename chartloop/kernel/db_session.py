@@ -49,8 +49,8 @@ class Session(ABC):
         """Change rows; return how many."""
 
     @abstractmethod
-    def many(self, sql: str, rows: Iterable[Params]) -> None:
-        """Run one statement for each row of parameters."""
+    def many(self, sql: str, rows: Iterable[Params]) -> int:
+        """Run one statement for each row of parameters; return how many rows were changed in all."""
 
 
 class Tx(Session):

@@ -83,19 +83,20 @@ class SqliteSession(Tx):
         self._refuse_lost()
         return self._cursor(sql, params).rowcount
 
-    def many(self, sql: str, rows: Iterable[Params]) -> None:
-        """Run one statement for each row of parameters."""
+    def many(self, sql: str, rows: Iterable[Params]) -> int:
+        """Run one statement for each row of parameters; return how many rows were changed in all."""
         self._refuse_lost()
+        changed = 0
         try:
             if _PLAIN_INSERT.search(sql) is None:
-                self.connection.executemany(sql, rows)
-                return
+                return self.connection.executemany(sql, rows).rowcount
             # Every step of a statement lets other threads take the interpreter, and this one holds the write lock: few steps.
             waiting = iter(rows)
             while part := list(islice(waiting, _ROWS)):
-                self.connection.execute(_for_rows(sql, len(part)), list(chain.from_iterable(part)))
+                changed += self.connection.execute(_for_rows(sql, len(part)), list(chain.from_iterable(part))).rowcount
         except sqlite3.Error as error:
             self._raise(error)
+        return changed
 
     def after_commit(self, action: Callable[[], None]) -> None:
         """Run a short action once the transaction is durable."""
