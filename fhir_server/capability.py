@@ -15,6 +15,8 @@ from fhir_server.operations import table
 from fhir_server.patching.documents import FORMATS
 from fhir_server.search.chains import MAX_DEPTH
 from fhir_server.search.criteria import MODIFIERS, searchable_params
+from fhir_server.search.filter_operators import OPERATORS
+from fhir_server.search.filters import FILTER
 from fhir_server.search.hops import MAX_LINKED
 from fhir_server.search.params import for_type
 from fhir_server.type_ids import TYPE_IDS
@@ -72,7 +74,7 @@ def _resource(type_: str, interactions: Sequence[str]) -> dict[str, Any]:
         "conditionalUpdate": True,
         "conditionalDelete": "single",
         **({"searchInclude": includes} if includes else {}),
-        "searchParam": [{"name": code, "type": params[code].type} for code in sorted(params)],
+        "searchParam": [{"name": code, "type": params[code].type} for code in sorted(params)] + [{"name": FILTER, "type": "special"}],
         **({"operation": operations} if (operations := table.of_type(type_)) else {}),
     }
 
@@ -84,8 +86,12 @@ def _searching() -> str:
     )
     return (
         f"Modifiers of every parameter: :missing. Of kinds: {modifiers}; reference: :identifier and :[type]. Chained parameters and "
-        f"_has, in each other too, over up to {MAX_DEPTH} references and {MAX_LINKED} resources at one end of each."
+        f"_has, in each other too, over up to {MAX_DEPTH} references and {MAX_LINKED} resources at one end of each. Operators of {FILTER}: {_operators()}."
     )
+
+
+def _operators() -> str:
+    return "; ".join(f"{kind}: {', '.join(sorted({*names, 'pr'}))}" for kind, names in sorted(OPERATORS.items()))
 
 
 def _oauth_uris(base: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from chartloop.kernel.errors import Forbidden, Issue
 from fhir_server.auditing import record, refusals_audited
 from fhir_server.rows import Row, by_rids
 from fhir_server.search.cursor import Position, seal, unseal
-from fhir_server.search.hops import permitted_chain, settled
+from fhir_server.search.hops import permitted_chain, permitted_junction, settled
 from fhir_server.search.including import included, require_includes
 from fhir_server.search.params import for_type
 from fhir_server.search.planner import Plan, plan
@@ -44,6 +44,7 @@ def permitted_query(store: Store, scope: Scope, type_: str, query: str, *, lenie
     if paths and not store.access.searchable(scope, type_, paths):
         raise Forbidden("This search uses elements that are hidden from you.")
     parsed.chains = [permitted_chain(store, scope, type_, chain) for chain in parsed.chains]
+    parsed.junctions = [permitted_junction(store, scope, type_, junction) for junction in parsed.junctions]
     require_includes(store, scope, parsed)
     return parsed
 

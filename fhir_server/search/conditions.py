@@ -14,6 +14,7 @@ from fhir_server.hashing import value_hash
 from fhir_server.indexing.rows import STRING_LENGTH, clinical_date, rank_of, unit_hash
 from fhir_server.indexing.values import fold
 from fhir_server.search.params import SearchParam
+from fhir_server.search.string_operators import STRING_OPERATORS, compared
 from fhir_server.search.tree import ID, LAST_UPDATED, Criterion
 from fhir_server.search.values import Amount, DateRange, ReferenceTo, Text, Token, Value, ancestors
 from fhir_server.type_ids import TYPE_IDS
@@ -107,7 +108,7 @@ def rank_bound(type_: str, criterion: Criterion) -> Condition | None:
 
 def _bounded(value: Value) -> bool:
     """Tell whether the rows of a range are next to each other at one end of the index."""
-    return isinstance(value, DateRange | Amount) and value.prefix not in ("ne", "gt", "ge")
+    return isinstance(value, DateRange | Amount) and value.prefix not in ("ne", "gt", "ge", "co", "po")
 
 
 def _any(parts: list[Condition]) -> Condition:
@@ -180,6 +181,8 @@ def _hashes(param: SearchParam, value: Value) -> list[int]:
 
 def _string(modifier: str, text: str, alias: str) -> Condition:
     folded = fold(text)[:STRING_LENGTH]
+    if modifier in STRING_OPERATORS:
+        return Condition(*compared(modifier, folded, f"{alias}.value"))
     if modifier == "exact":
         return Condition(f"({alias}.value = ? AND {alias}.exact = ?)", (folded, value_hash(text)))
     if modifier == "contains":
@@ -200,6 +203,8 @@ def _date(value: DateRange, alias: str) -> Condition:
         "lt": lambda: Condition(f"{low} < ?", (value.low,)),
         "ge": lambda: Condition(f"({high} > ? OR {low} >= ?)", (value.high, value.low)),
         "le": lambda: Condition(f"({low} < ? OR ({low} < ? AND {high} <= ?))", (value.low, value.high, value.high)),
+        "co": lambda: Condition(f"({low} <= ? AND {high} >= ?)", (value.low, value.high)),
+        "po": lambda: Condition(f"({low} < ? AND {high} > ?)", (value.high, value.low)),
         "sa": lambda: Condition(f"{low} >= ?", (value.high,)),
         "eb": lambda: Condition(f"({low} < ? AND {high} <= ?)", (value.low, value.low)),
     }[value.prefix]()

@@ -14,6 +14,7 @@ from chartloop.kernel.db import Session
 from fhir_server.hashing import SEQUENCE_MASK
 from fhir_server.indexing.rows import clinical_date
 from fhir_server.search.conditions import Condition, condition, driver_rows, listed_ids, rank_bound
+from fhir_server.search.junctions import holds
 from fhir_server.search.params import SearchParam
 from fhir_server.search.tree import ID, LAST_UPDATED, Criterion, Query, SortKey
 from fhir_server.type_ids import TYPE_IDS
@@ -112,6 +113,7 @@ def _probes(dialect: str, query: Query, row_filter: RowFilter, driver: Criterion
     """List what must hold of a row r: its type, the criteria but the driving one, and that its reader may see it."""
     where = [Condition("r.type_id = ?", (TYPE_IDS[query.type],)), Condition("r.deleted = 0", ())]
     where += [condition(each, dialect) for each in query.criteria if each is not driver]
+    where += [holds(each, dialect) for each in query.junctions]
     where += [bound for each in query.criteria if (bound := rank_bound(query.type, each))]
     where.append(Condition(f"({row_filter.sql.replace('{r}', 'r')})", row_filter.params))
     return where

@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl
 from chartloop.kernel.errors import Invalid, Issue
 from fhir_server.search.chains import read_parameter
 from fhir_server.search.criteria import ParamsOf, Refusal, searchable_params
-from fhir_server.search.tree import ID, Chain, Include, Query, SortKey
+from fhir_server.search.filters import FILTER, read_filter
+from fhir_server.search.tree import ID, Chain, Criterion, Include, Junction, Node, Query, SortKey
 from fhir_server.subset_query import SUMMARIES, element_names, problem
 
 MAX_COUNT: Final = 1000
@@ -50,6 +51,12 @@ def parse(type_: str, query: str, params_of: ParamsOf, *, base: str = "", lenien
     return parser.query
 
 
+def _count(node: Node, kind: type[Criterion | Chain]) -> int:
+    if isinstance(node, Junction):
+        return sum(_count(part, kind) for part in node.parts)
+    return int(isinstance(node, kind))
+
+
 class _Parser:
     def __init__(self, type_: str, params_of: ParamsOf, base: str, lenient: bool) -> None:
         self.query = Query(type_)
@@ -58,6 +65,8 @@ class _Parser:
         self._params = searchable_params(type_, params_of)
         self._base = base
         self._lenient = lenient
+        self._criteria = 0
+        self._chains = 0
 
     def refuse(self, code: str, text: str, name: str) -> None:
         self.issues.append(Issue("error", code, text, f"http.{name[:64]}"))
@@ -68,21 +77,26 @@ class _Parser:
                 self.query.pairs.append((name, value))
             self._result(name, value)
             return
-        read = read_parameter(self.query.type, name, value, self._params_of, self._base)
+        read_one = read_filter if name == FILTER else read_parameter
+        read = read_one(self.query.type, name, value, self._params_of, self._base)
         if read is None:
             self._unknown(name)
             return
         self.query.pairs.append((name, value))
         if isinstance(read, Refusal):
             self.refuse(*read, name)
-        elif len(self.query.criteria) >= MAX_CRITERIA:
+        else:
+            self._add(read, name)
+
+    def _add(self, node: Node, name: str) -> None:
+        self._criteria += _count(node, Criterion)
+        self._chains += _count(node, Chain)
+        if self._criteria > MAX_CRITERIA:
             self.refuse("too-costly", f"A search has at most {MAX_CRITERIA} criteria.", name)
-        elif not isinstance(read, Chain):
-            self.query.criteria.append(read)
-        elif len(self.query.chains) >= MAX_CHAINS:
+        elif self._chains > MAX_CHAINS:
             self.refuse("too-costly", f"A search has at most {MAX_CHAINS} chained parameters.", name)
         else:
-            self.query.chains.append(read)
+            self.query.add(node)
 
     def _unknown(self, name: str) -> None:
         if self._lenient:
