@@ -75,7 +75,8 @@ def open_door(kernel: Kernel) -> Door:
     """Open the one door to stored resources."""
     pages = secret(kernel.settings.keys, "pages.key")
     labels, base = LabelService(), fhir_base(kernel.settings)
-    store = open_store(kernel.database, kernel.access, kernel.audit, kernel.outbox, labels, secret=pages, base=base)
+    full_text = kernel.settings.fhir.full_text
+    store = open_store(kernel.database, kernel.access, kernel.audit, kernel.outbox, labels, secret=pages, base=base, full_text=full_text)
     return Door(Repository(store), store)
 
 

@@ -18,7 +18,8 @@ from fhir_server.search.criteria import MODIFIERS, searchable_params
 from fhir_server.search.filter_operators import OPERATORS
 from fhir_server.search.filters import FILTER
 from fhir_server.search.hops import MAX_LINKED
-from fhir_server.search.params import for_type
+from fhir_server.search.params import SearchParam, for_type
+from fhir_server.search.text_parameters import KIND
 from fhir_server.type_ids import TYPE_IDS
 
 _SYSTEM: Final = frozenset({"transaction", "batch", "history-system"})
@@ -26,7 +27,7 @@ _INTERNAL: Final = frozenset({"AuditEvent"})
 """Not written through the API."""
 
 
-def capability_statement(base: str, interactions: Sequence[str]) -> bytes:
+def capability_statement(base: str, interactions: Sequence[str], *, full_text: bool = False) -> bytes:
     """Say what this server does."""
     on_types = sorted({name for name in interactions if name not in _SYSTEM})
     on_system = sorted({name for name in interactions if name in _SYSTEM})
@@ -40,7 +41,7 @@ def capability_statement(base: str, interactions: Sequence[str]) -> bytes:
             "extension": [_oauth_uris(base)],
         },
         "documentation": _searching(),
-        "resource": [_resource(type_, on_types) for type_ in sorted(set(TYPE_IDS) - _INTERNAL)],
+        "resource": [_resource(type_, on_types, full_text=full_text) for type_ in sorted(set(TYPE_IDS) - _INTERNAL)],
         "interaction": [{"code": code} for code in on_system],
         **({"operation": operations} if (operations := table.of_system()) else {}),
     }
@@ -60,8 +61,8 @@ def capability_statement(base: str, interactions: Sequence[str]) -> bytes:
     )
 
 
-def _resource(type_: str, interactions: Sequence[str]) -> dict[str, Any]:
-    params = searchable_params(type_, for_type)
+def _resource(type_: str, interactions: Sequence[str], *, full_text: bool) -> dict[str, Any]:
+    params = {code: param for code, param in searchable_params(type_, for_type).items() if full_text or param.type != KIND}
     includes = sorted(f"{type_}:{code}" for code, param in params.items() if param.type == "reference")
     return {
         "type": type_,
@@ -74,9 +75,13 @@ def _resource(type_: str, interactions: Sequence[str]) -> dict[str, Any]:
         "conditionalUpdate": True,
         "conditionalDelete": "single",
         **({"searchInclude": includes} if includes else {}),
-        "searchParam": [{"name": code, "type": params[code].type} for code in sorted(params)] + [{"name": FILTER, "type": "special"}],
+        "searchParam": [{"name": code, "type": _published(params[code])} for code in sorted(params)] + [{"name": FILTER, "type": "special"}],
         **({"operation": operations} if (operations := table.of_type(type_)) else {}),
     }
+
+
+def _published(param: SearchParam) -> str:
+    return "string" if param.type == KIND else param.type
 
 
 def _searching() -> str:

@@ -13,6 +13,7 @@ from fhir_server.search.hops import permitted_chain, permitted_junction, settled
 from fhir_server.search.params import for_type
 from fhir_server.search.planner import plan
 from fhir_server.search.query import parse
+from fhir_server.search.text_parameters import require_full_text
 from fhir_server.search.tree import Query
 from fhir_server.store import Store, acting, require
 from fhir_server.writing import Stale
@@ -25,6 +26,7 @@ def criteria(store: Store, scope: Scope, type_: str, query: str) -> Query:
     parsed = parse(type_, query, for_type, base=store.base)
     if not parsed.filters or parsed.includes or parsed.revincludes or parsed.sort:
         raise Invalid("A condition needs at least one search parameter, and only search parameters.")
+    require_full_text(parsed, built=store.full_text)
     paths = parsed.paths()
     if paths and not store.access.searchable(searching, type_, paths):
         raise Forbidden("This condition uses elements that are hidden from you.")

@@ -48,6 +48,11 @@ class Repository:
         """Take what the interactions work with."""
         self._store = store
 
+    @property
+    def full_text(self) -> bool:
+        """Whether words of texts can be searched for."""
+        return self._store.full_text
+
     def read(self, scope: Scope, type_: str, id_: str, query: str = "") -> Stored:
         """Return the current version, or what `_summary` and `_elements` leave of it; NotFound where there is none for this reader, Gone where it is deleted."""
         return read(self._store, scope, type_, id_, query)

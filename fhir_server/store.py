@@ -96,6 +96,8 @@ class Store:
     codec: Codec
     secret: bytes
     base: str
+    full_text: bool = False
+    """Whether the words of texts are indexed."""
 
 
 def acting(scope: Scope, action: str) -> Scope:

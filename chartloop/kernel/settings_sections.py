@@ -40,6 +40,14 @@ class ServerSettings(Section):
     cors_origins: tuple[str, ...] = Field(default=(), description="Origins whose pages may call the API.")
 
 
+class FhirSettings(Section):
+    """The FHIR store."""
+
+    full_text: bool = Field(
+        default=False, description="Whether `_text` and `_content` are answered; their index costs disk and time, and is made at the next start."
+    )
+
+
 class MllpSettings(Section):
     """The HL7 v2 listener."""
 

@@ -21,6 +21,7 @@ from fhir_server.search.including import included, require_includes
 from fhir_server.search.params import for_type
 from fhir_server.search.planner import Plan, plan
 from fhir_server.search.query import CURSOR, parse
+from fhir_server.search.text_parameters import require_full_text
 from fhir_server.search.tree import Query
 from fhir_server.snapshot import last_number
 from fhir_server.store import Page, Store, Stored, acting, require
@@ -40,6 +41,7 @@ def permitted_query(store: Store, scope: Scope, type_: str, query: str, *, lenie
     """Parse a search and refuse what this subject may not ask."""
     require(store, scope, type_)
     parsed = parse(type_, query, for_type, base=store.base, lenient=lenient)
+    require_full_text(parsed, built=store.full_text)
     paths = parsed.paths()
     if paths and not store.access.searchable(scope, type_, paths):
         raise Forbidden("This search uses elements that are hidden from you.")

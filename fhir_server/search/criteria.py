@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from fhir_server.search import values as search_values
 from fhir_server.search.params import SearchParam
+from fhir_server.search.text_parameters import KIND, read_text, text_params
 from fhir_server.search.tree import OF_EVERY_TYPE, Criterion
 from fhir_server.search.values import Value
 from fhir_server.type_ids import TYPE_IDS
@@ -48,11 +49,14 @@ class Refusal(NamedTuple):
 def searchable_params(type_: str, params_of: ParamsOf) -> dict[str, SearchParam]:
     """Search parameters of a type by code."""
     params = {**params_of(type_), **OF_EVERY_TYPE}
-    return {code: param for code, param in params.items() if code not in NOT_SEARCHABLE and param.type in MODIFIERS}
+    return {code: param for code, param in params.items() if code not in NOT_SEARCHABLE and param.type in MODIFIERS} | text_params(type_)
 
 
 def read_criterion(param: SearchParam, modifier: str, value: str, base: str) -> Criterion | Refusal:
     """Read one parameter; addresses below `base` are our own."""
+    if param.type == KIND:
+        found = read_text(param, modifier, [search_values.unescape(part) for part in search_values.split(value, ",")])
+        return found if isinstance(found, Criterion) else Refusal(*found)
     if modifier == "missing":
         return _missing(param, value)
     if modifier == "identifier" and param.type == "reference":
