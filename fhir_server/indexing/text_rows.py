@@ -3,13 +3,14 @@
 It holds the folded words of every current resource with their places, so that most of a text can be read out of it: whoever
 holds the database holds the texts, as with the other index tables. The text itself is in the body alone. SQLite forgets a row
 only if it is told the words that it had: they are taken out of the old body again, so a release that changes
-`words.words_of` gives TABLE another name. On PostgreSQL words of the narrative have the weight A.
+`words.words_of` gives TABLE another name. FTS5 keeps the words of the narrative and the others apart; on PostgreSQL one column has the
+narrative's, NULL where there are none, and one has them all.
 Spec: https://www.sqlite.org/fts5.html#contentless_tables, https://www.postgresql.org/docs/current/textsearch.html
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -23,13 +24,14 @@ TABLE: Final = "idx_text"
 _MAKE: Final = {
     "sqlite": (f"CREATE VIRTUAL TABLE {TABLE} USING fts5(narrative, content, content='', columnsize=0, tokenize='ascii')",),
     "postgresql": (
-        f"CREATE TABLE {TABLE} (rid bigint PRIMARY KEY, words tsvector NOT NULL)",
+        f"CREATE TABLE {TABLE} (rid bigint PRIMARY KEY, narrative tsvector, words tsvector NOT NULL)",
+        f"CREATE INDEX {TABLE}_narrative ON {TABLE} USING gin (narrative)",
         f"CREATE INDEX {TABLE}_words ON {TABLE} USING gin (words)",
     ),
 }
 _INSERT: Final = {
     "sqlite": f"INSERT INTO {TABLE} (narrative, content, rowid) VALUES (?, ?, ?)",
-    "postgresql": f"INSERT INTO {TABLE} (words, rid) VALUES (CAST(? AS tsvector), ?)",
+    "postgresql": f"INSERT INTO {TABLE} (narrative, words, rid) VALUES (CAST(? AS tsvector), CAST(? AS tsvector), ?)",
 }
 _DELETE: Final = {
     "sqlite": f"INSERT INTO {TABLE} ({TABLE}, narrative, content, rowid) VALUES ('delete', ?, ?, ?)",
@@ -50,16 +52,20 @@ def replace_words(tx: Tx, changes: Iterable[tuple[int, TextWords, TextWords]]) -
         tx.many(_DELETE[tx.dialect], [(rid,) if tx.dialect == "postgresql" else (*old, rid) for rid, old in gone])
     added = sorted((rid, new) for rid, _, new in changed if new != NO_WORDS)
     if added:
-        tx.many(_INSERT[tx.dialect], [(tsvector(new), rid) if tx.dialect == "postgresql" else (*new, rid) for rid, new in added])
+        tx.many(_INSERT[tx.dialect], [(*(tsvectors(new) if tx.dialect == "postgresql" else new), rid) for rid, new in added])
 
 
-def tsvector(words: TextWords) -> str:
-    """Write the words as PostgreSQL reads them: letters and digits alone, which need no quotes."""
+def tsvectors(words: TextWords) -> tuple[str | None, str]:
+    """Write the words as PostgreSQL reads them, those of the narrative and all; no phrase goes from the one to the other."""
+    narrative, content = words.narrative.split(), words.content.split()
+    before = [*enumerate(narrative, start=1)]
+    return _tsvector(before) if before else None, _tsvector([*before, *enumerate(content, start=len(narrative) + 2)])
+
+
+def _tsvector(placed: Sequence[tuple[int, str]]) -> str:
+    """Words are letters and digits alone, which need no quotes."""
     places: dict[str, list[str]] = {}
-    narrative = words.narrative.split()
-    for place, word in enumerate(narrative, start=1):
-        places.setdefault(word, []).append(f"{place}A")
-    for place, word in enumerate(words.content.split(), start=len(narrative) + 2):
+    for place, word in placed:
         places.setdefault(word, []).append(str(place))
     return " ".join(f"{word}:{','.join(found[:_MOST_PLACES])}" for word, found in places.items())
 

@@ -28,7 +28,8 @@ def holds(node: Node, dialect: str) -> Condition:
     parts = [holds(part, dialect) for part in node.parts]
     params = tuple(param for part in parts for param in part.params)
     if node.word == "not":
-        return Condition(f"NOT ({parts[0].sql})", params)
+        # Not NOT: PostgreSQL would turn it into a join over everything that must not match.
+        return Condition(f"({parts[0].sql}) IS NOT TRUE", params)
     return Condition("(" + f" {node.word.upper()} ".join(part.sql for part in parts) + ")", params)
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from chartloop.kernel.errors import Invalid
 from fhir_server.search.params import SearchParam
-from fhir_server.search.text_syntax import TextError, TextNode, fts5, read_text_query, tsquery
+from fhir_server.search.text_syntax import TextError, TextNode, fts5, has_prefix, read_text_query, tsquery
 from fhir_server.search.tree import Criterion, Junction, Node, Query
 from fhir_server.search.values import WordQuery
 from fhir_server.spec.definitions import r4
@@ -66,11 +66,14 @@ def _criteria(node: Node) -> Iterator[Criterion]:
 
 
 def text_condition(criterion: Criterion, dialect: str) -> tuple[str, tuple[object, ...]]:
-    """Write the probe of one row r, which looks at that row alone."""
+    """Write the probe of a row r; it looks at that row alone where it can."""
     wanted = _wanted(criterion, dialect)
     if dialect == "postgresql":
         # A scalar subquery: PostgreSQL would turn EXISTS into a join over everything that has these words.
-        return "COALESCE((SELECT t.words @@ CAST(? AS tsquery) FROM idx_text t WHERE t.rid = r.rid), FALSE)", (wanted,)
+        return f"COALESCE((SELECT t.{_column(criterion)} @@ CAST(? AS tsquery) FROM idx_text t WHERE t.rid = r.rid), FALSE)", (wanted,)
+    if any(has_prefix(value.root) for value in criterion.values if isinstance(value, WordQuery)):
+        # All words that begin so are gathered before any row is looked at: once, not for every row.
+        return "r.rid IN (SELECT t.rowid FROM idx_text t WHERE t.idx_text MATCH ?)", (wanted,)
     return "EXISTS (SELECT 1 FROM idx_text t WHERE t.rowid = r.rid AND t.idx_text MATCH ?)", (wanted,)
 
 
@@ -78,14 +81,17 @@ def text_rows(criterion: Criterion, dialect: str) -> tuple[str, str, tuple[objec
     """Write table, condition and parameters of the rows (alias d) that have these words."""
     wanted = _wanted(criterion, dialect)
     if dialect == "postgresql":
-        return "idx_text", "d.words @@ CAST(? AS tsquery)", (wanted,)
+        return "idx_text", f"d.{_column(criterion)} @@ CAST(? AS tsquery)", (wanted,)
     return "(SELECT t.rowid AS rid FROM idx_text t WHERE t.idx_text MATCH ?)", "1 = 1", (wanted,)
 
 
 def _wanted(criterion: Criterion, dialect: str) -> str:
     nodes = [value.root for value in criterion.values if isinstance(value, WordQuery)]
-    narrative = criterion.param is TEXT
     if dialect == "postgresql":
-        return " | ".join(tsquery(node, "A" if narrative else "") for node in nodes)
+        return " | ".join(map(tsquery, nodes))
     every = " OR ".join(map(fts5, nodes))
-    return f"{{narrative}} : ({every})" if narrative else every
+    return f"{{narrative}} : ({every})" if criterion.param is TEXT else every
+
+
+def _column(criterion: Criterion) -> str:
+    return "narrative" if criterion.param is TEXT else "words"

@@ -74,16 +74,20 @@ def fts5(node: TextNode) -> str:
     return f"({every} NOT ({' OR '.join(map(fts5, node.without))}))" if node.without else every
 
 
-def tsquery(node: TextNode, weight: str = "") -> str:
-    """Write a tree for PostgreSQL; with a weight, only for words that have it."""
+def tsquery(node: TextNode) -> str:
+    """Write a tree for PostgreSQL."""
     if isinstance(node, Phrase):
-        last = len(node.words) - 1
-        marks = [("*" if node.prefix and place == last else "") + weight for place in range(last + 1)]
-        return "(" + " <-> ".join(f"'{word}'{':' + mark if mark else ''}" for word, mark in zip(node.words, marks, strict=True)) + ")"
+        return "(" + " <-> ".join(f"'{word}'" for word in node.words) + (":*" if node.prefix else "") + ")"
     if isinstance(node, Some):
-        return "(" + " | ".join(tsquery(part, weight) for part in node.parts) + ")"
-    wanted = [tsquery(part, weight) for part in node.parts] + [f"!{tsquery(part, weight)}" for part in node.without]
-    return "(" + " & ".join(wanted) + ")"
+        return "(" + " | ".join(map(tsquery, node.parts)) + ")"
+    return "(" + " & ".join([*map(tsquery, node.parts), *(f"!{tsquery(part)}" for part in node.without)]) + ")"
+
+
+def has_prefix(node: TextNode) -> bool:
+    """Whether any of it is the beginning of a word, which stands for many words."""
+    if isinstance(node, Phrase):
+        return node.prefix
+    return any(map(has_prefix, [*node.parts, *(node.without if isinstance(node, Every) else ())]))
 
 
 class _Reader:

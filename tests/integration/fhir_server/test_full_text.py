@@ -93,7 +93,7 @@ def index(database: Database) -> list[tuple[Any, ...]]:
     """Everything that the index holds."""
     with database.read() as session:
         if database.dialect == "postgresql":
-            return session.all("SELECT rid, words::text FROM idx_text ORDER BY rid")
+            return session.all("SELECT rid, narrative::text, words::text FROM idx_text ORDER BY rid")
     found: list[tuple[Any, ...]] = database.write(_instances)
     return found
 
