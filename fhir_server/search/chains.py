@@ -54,7 +54,9 @@ def _read(type_: str, name: str, rest: _Rest, depth: int) -> Read:
     if name.startswith(_HAS):
         return _reverse(type_, name, rest, depth)
     head, dot, tail = name.partition(".")
-    code, _, modifier = head.partition(":")
+    code, colon, modifier = head.partition(":")
+    if colon and not modifier:
+        return Refusal("not-supported", f"Behind {code[:64]}: a modifier or a type is missing.")
     param = searchable_params(type_, rest.params_of).get(code)
     if param is None:
         return None

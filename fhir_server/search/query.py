@@ -27,6 +27,8 @@ SORTABLE: Final = frozenset({"date", "string"})
 PARAMETERS_OF_RESULTS: Final = frozenset(
     {"_sort", "_count", "_include", "_revinclude", "_total", "_summary", "_elements", "_format", "_pretty", CURSOR}
 )
+ONCE: Final = frozenset({"_count", "_total", "_summary"})
+"""Of two values one would be ignored."""
 
 
 def parse(type_: str, query: str, params_of: ParamsOf, *, base: str = "", lenient: bool = False) -> Query:
@@ -73,6 +75,8 @@ class _Parser:
 
     def take(self, name: str, value: str) -> None:
         if name in PARAMETERS_OF_RESULTS:
+            if name in ONCE and any(name == before for before, _ in self.query.pairs):
+                self.refuse("value", f"{name} is said once.", name)
             if name not in ("_format", "_pretty", CURSOR):
                 self.query.pairs.append((name, value))
             self._result(name, value)
@@ -139,7 +143,7 @@ class _Parser:
 
     def _sort(self, value: str) -> None:
         for key in value.split(","):
-            descending, code = key.startswith("-"), key.lstrip("-")
+            descending, code = key.startswith("-"), key.removeprefix("-")
             param = self._params.get(code)
             if param is None or (param.type not in SORTABLE and param is not ID):
                 self.refuse("not-supported", f"Sorting {self.query.type} by {code[:64]!r} is not supported.", "_sort")
