@@ -9,6 +9,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from chartloop.kernel.errors import Invalid, Issue
+from fhir_server.media_types import NAMES, wanted_format
 from fhir_server.search.chains import read_parameter
 from fhir_server.search.criteria import ParamsOf, Refusal, searchable_params
 from fhir_server.search.tree import ID, Chain, Include, Query, SortKey
@@ -64,7 +65,7 @@ class _Parser:
 
     def take(self, name: str, value: str) -> None:
         if name in PARAMETERS_OF_RESULTS:
-            if name not in ("_format", "_pretty", CURSOR):
+            if name not in ("_pretty", CURSOR):
                 self.query.pairs.append((name, value))
             self._result(name, value)
             return
@@ -105,7 +106,7 @@ class _Parser:
         elif name == "_elements":
             self.query.elements |= element_names(self.query.type, value) or self._refused(name)
         elif name == "_format":
-            self._one_of(name, value, ("json", "application/json", "application/fhir+json", "application/fhir json"))
+            self._one_of(name, value, (value,) if wanted_format(value.replace(" ", "+")) else NAMES)
         elif name == CURSOR:
             self.query.cursor = value
 
