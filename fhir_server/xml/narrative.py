@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from html import escape
 from html.entities import html5
 from typing import Final
 
@@ -15,7 +16,7 @@ from fhir_server.xml.shapes import XHTML
 _ENTITY: Final = re.compile("&(?!(?:amp|lt|gt|quot|apos);)([A-Za-z][A-Za-z0-9]*);")
 _VERBATIM: Final = re.compile(r"<!\[CDATA\[.*?\]\]>|<!--.*?-->|<\?.*?\?>", re.DOTALL)
 _DECLARATION: Final = re.compile(r"\s*<\?xml\s.*?\?>", re.DOTALL)
-_TAG: Final = re.compile(rb"""<[^"'<>]*(?:"[^"]*"[^"'<>]*|'[^']*'[^"'<>]*)*>""")
+_TAG: Final = re.compile(rb"""<[^"'<>]*+(?:"[^"]*+"[^"'<>]*+|'[^']*+'[^"'<>]*+)*+>""")
 
 
 def narrative_to_xml(div: str) -> str:
@@ -34,7 +35,7 @@ def narrative_to_xml(div: str) -> str:
 def _character(entity: re.Match[str]) -> str:
     """A name that HTML does not know either is shown as it was written."""
     found = html5.get(f"{entity[1]};")
-    return f"&amp;{entity[1]};" if found is None else found.replace("&", "&amp;").replace("<", "&lt;")
+    return f"&amp;{entity[1]};" if found is None else escape(found)
 
 
 def end_of_tag(body: bytes, start: int) -> int:

@@ -19,6 +19,7 @@ from fhir_server.xml.shapes import FHIR, Kind, Slot, is_resource, shape
 
 MAX_DEPTH: Final = 128
 """Elements inside each other; the JSON that comes out has a limit of its own, which is lower."""
+MAX_NAMESPACES: Final = 100
 MAX_ISSUES: Final = 100
 _SCHEMA: Final = "http://www.w3.org/2001/XMLSchema-instance schemaLocation"
 _WHITE: Final = " \t\r\n"
@@ -97,6 +98,8 @@ class _Reader:
         raise Invalid(f"{self._place()}a document type is not permitted", code="structure")
 
     def _declared(self, prefix: str | None, namespace: str | None) -> None:
+        if len(self._namespaces) >= MAX_NAMESPACES:
+            raise Invalid(f"{self._place()}more than {MAX_NAMESPACES} namespaces are declared at once", code="too-costly", expression=self._path())
         self._namespaces.append((prefix or "", namespace or ""))
 
     def _undeclared(self, _prefix: str | None) -> None:

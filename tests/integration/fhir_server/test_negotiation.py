@@ -176,6 +176,18 @@ def test_a_gzipped_body_is_read_within_the_limit(api: Api, status: int, body: by
         assert answer.headers["Accept-Encoding"] == "gzip"
 
 
+@pytest.mark.conformance("FHIR R4: interactions", "a body says its format, charset and FHIR version: another charset or version answers 415")
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (201, "application/fhir+json"), (201, "application/json; charset=UTF-8"), (201, 'text/json; charset="utf-8"; fhirVersion=4.0'), (201, "APPLICATION/FHIR+JSON;fhirversion=4.0.1"),
+        (415, "application/fhir+json; fhirVersion=3.0"), (415, "application/fhir+json; charset=utf-16"), (415, "text/plain"), (415, "multipart/form-data"), (415, ""),
+    ],
+)  # fmt: skip
+def test_a_body_is_taken_by_its_content_type(api: Api, status: int, said: str) -> None:  # noqa: F811
+    assert api("POST", "/fhir/Patient", BODY, Content_Type=said).status_code == status
+
+
 @pytest.mark.conformance("HTTP", "gzip and XML together: a gzipped XML body is stored, and its answer is gzipped XML")
 def test_gzip_and_xml_work_together(api: Api) -> None:  # noqa: F811
     body = f'<Patient xmlns="http://hl7.org/fhir"><name><text value="{"Smith " * 400}"/></name></Patient>'.encode()

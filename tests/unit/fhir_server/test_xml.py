@@ -99,9 +99,9 @@ def test_pretty_xml_has_a_line_for_each_element_and_the_narrative_as_it_is() -> 
 
 @pytest.mark.conformance("FHIR R4: XML", "HTML's named entities in a stored narrative become characters in XML, which knows no names for them")
 def test_named_entities_of_a_narrative_become_characters() -> None:
-    div = f"{DIV}caf&eacute;&nbsp;&amp; &nosuchname; <![CDATA[&eacute;]]></div>"
+    div = f'{DIV}<a title="&QUOT;&LT;&AMP;&eacute;">caf&eacute;</a>&nbsp;&amp; &nosuchname; <![CDATA[&eacute;]]><!-- &eacute; --></div>'
     made = json_to_xml(json.dumps({"resourceType": "Patient", "text": {"status": "generated", "div": div}}).encode()).decode()
-    assert f"{DIV}café\u00a0&amp; &amp;nosuchname; <![CDATA[&eacute;]]></div>" in made
+    assert f'{DIV}<a title="&quot;&lt;&amp;é">café</a>\u00a0&amp; &amp;nosuchname; <![CDATA[&eacute;]]><!-- &eacute; --></div>' in made
     xml_to_json(made.encode())
 
 
@@ -213,6 +213,7 @@ UNREADABLE = [
     (_patient("<extension url='u'>" * 2_000_000), "XML nested deeper than 128 levels"),
     (_patient(f"<text><status value='empty'/>{DIV}{'<b>' * 1_000_000}</div></text>"), "XML nested deeper than 128 levels"),
     (_patient("<colour>" * 1_000_000), "XML nested deeper than 128 levels"),
+    (_patient("<name " + " ".join(f"xmlns:a{number}='http://www.w3.org/1999/xhtml'" for number in range(101)) + "/>"), "more than 100 namespaces are declared at once"),
 ]  # fmt: skip
 
 
