@@ -16,14 +16,19 @@ from chartloop.kernel.errors import ChartloopError, Invalid, MethodNotAllowed, N
 from chartloop.kernel.http import Environ
 from fhir_server import audit_event
 from fhir_server.capability import capability_statement
+from fhir_server.http.allowing import address, allow_header, allowed
 from fhir_server.http.answer import HttpAnswer, deleted_answer, error_answer, json_answer, stored_answer, written_answer
 from fhir_server.http.bundle import history_bundle, response_bundle, searchset
 from fhir_server.http.calls import Call, Gate, Work
 from fhir_server.http.negotiation import FORM, create_only, if_match, if_none_exist, patch_type, preferences
 from fhir_server.http.operation_answers import ANSWERS
+from fhir_server.http.public import public_answer
 from fhir_server.operations.table import OPERATIONS, Operation
 from fhir_server.store import Written
 from fhir_server.type_ids import TYPE_IDS
+
+PREFIX: Final = "/fhir"
+"""Where the API is."""
 
 
 class Route(NamedTuple):
@@ -53,6 +58,12 @@ ROUTES: Final = (
     Route("", "POST", "transaction", "bundle"),
     Route("/", "POST", "batch", "bundle"),
 )
+_EVERY_METHOD: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+ADDRESSES: Final = (
+    *(address(route.rule, route.method, conditional=route.handler.startswith("conditional_")) for route in ROUTES),
+    *(address(rule, method) for operation in OPERATIONS for rule in operation.rules() for method in operation.methods),
+    address("/metadata", "GET"),
+)
 
 
 def blueprint(gate: Gate) -> Blueprint:
@@ -62,18 +73,20 @@ def blueprint(gate: Gate) -> Blueprint:
     for number, route in enumerate(ROUTES):
         handler: Callable[..., HttpAnswer] = getattr(api, route.handler)
         routes.add_url_rule(
-            route.rule, f"{route.handler}-{number}", _view(handler), methods=[route.method], strict_slashes=False
+            route.rule, f"{route.handler}-{number}", _view(handler), methods=[route.method], strict_slashes=False, provide_automatic_options=False
         )
     for number, operation in enumerate(OPERATIONS):
         for place, rule in enumerate(operation.rules()):
             view = _view(partial(api.operation, operation))
-            routes.add_url_rule(rule, f"operation-{number}-{place}", view, methods=list(operation.methods), strict_slashes=False)
-    statement = capability_statement(gate.base, [route.interaction for route in ROUTES], full_text=gate.repository.full_text)
-    public = ("Access-Control-Allow-Origin", "*")  # SMART App Launch: metadata is for pages of every origin
-    routes.add_url_rule("/metadata", "metadata", lambda: _response(json_answer(statement, 200, public)), methods=["GET"])
-    everything = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+            name, methods = f"operation-{number}-{place}", list(operation.methods)
+            routes.add_url_rule(rule, name, view, methods=methods, strict_slashes=False, provide_automatic_options=False)
+    allow_all = ("Access-Control-Allow-Origin", "*")  # SMART App Launch: metadata is for pages of every origin
+    statement = json_answer(capability_statement(gate.base, [route.interaction for route in ROUTES], full_text=gate.repository.full_text), 200, allow_all)
+    about = _view(partial(public_answer, statement))
+    routes.add_url_rule("/metadata", "metadata", about, methods=["GET"], provide_automatic_options=False)
     for name, rule in (("other", "/<path:path>"), ("root", "")):
-        routes.add_url_rule(rule, name, _view(api.other), methods=everything, strict_slashes=False)
+        routes.add_url_rule(rule, name, _view(api.other), methods=_EVERY_METHOD, strict_slashes=False, provide_automatic_options=False)
+        routes.add_url_rule(rule, f"{name}-options", _view(api.options), methods=["OPTIONS"], strict_slashes=False, provide_automatic_options=False)
     return routes
 
 
@@ -229,6 +242,11 @@ class Api:
 
         return self._do(environ, "operation", type_ or None, id_, work)
 
+    def options(self, environ: Environ, path: str = "") -> HttpAnswer:
+        """Answer OPTIONS: the methods of an address, whoever asks; whether anything is there it does not say."""
+        methods = allowed(ADDRESSES, path, query=True)
+        return HttpAnswer(204, allow_header(methods), b"") if len(methods) > 1 else self.other(environ, path)
+
     def other(self, environ: Environ, path: str = "") -> HttpAnswer:
         """Answer what has no interaction."""
 
@@ -238,7 +256,7 @@ class Api:
             self._door.refused(call.scope, path[:200], error)
             return error_answer(error)
 
-        return self._gate.answer(environ, "read", path[:200], work)
+        return _allowing(self._gate.answer(environ, "read", path[:200], work), environ)
 
     def _written(self, call: Call, written: Written) -> HttpAnswer:
         return written_answer(written, self._gate.base, preferences(call.environ))
@@ -251,7 +269,16 @@ class Api:
         target = "/".join(part for part in (type_, id_) if part)[:200]
         if type_ is not None and type_ not in TYPE_IDS:
             return self.other(environ, target)
-        return self._gate.answer(environ, action, target, work, bulk=bulk)
+        return _allowing(self._gate.answer(environ, action, target, work, bulk=bulk), environ)
+
+
+def _allowing(answer: HttpAnswer, environ: Environ) -> HttpAnswer:
+    """Say in a 405 what the address takes."""
+    if answer.status != 405:
+        return answer
+    path = str(environ["PATH_INFO"]).removeprefix(PREFIX)
+    methods = allowed(ADDRESSES, path, query=bool(environ.get("QUERY_STRING")), refused=str(environ["REQUEST_METHOD"]))
+    return answer._replace(headers=(*answer.headers, *allow_header(methods)))
 
 
 class _Head(msgspec.Struct):

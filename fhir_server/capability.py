@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from chartloop.kernel import clock
+from fhir_server.media_types import NAMES
 from fhir_server.operations import table
 from fhir_server.patching.documents import FORMATS
 from fhir_server.search.chains import MAX_DEPTH
@@ -54,7 +55,7 @@ def capability_statement(base: str, interactions: Sequence[str], *, full_text: b
             "software": {"name": "Chartloop"},
             "implementation": {"description": "Chartloop FHIR server", "url": base},
             "fhirVersion": "4.0.1",
-            "format": ["json", "application/fhir+json"],
+            "format": list(NAMES),
             "patchFormat": list(FORMATS),
             "rest": [rest],
         }

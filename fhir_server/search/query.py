@@ -9,6 +9,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from chartloop.kernel.errors import Invalid, Issue
+from fhir_server.media_types import NAMES, wanted_format
 from fhir_server.search.chains import read_parameter
 from fhir_server.search.criteria import ParamsOf, Refusal, searchable_params
 from fhir_server.search.filters import FILTER, read_filter
@@ -77,7 +78,7 @@ class _Parser:
         if name in PARAMETERS_OF_RESULTS:
             if name in ONCE and any(name == before for before, _ in self.query.pairs):
                 self.refuse("value", f"{name} is said once.", name)
-            if name not in ("_format", "_pretty", CURSOR):
+            if name not in ("_pretty", CURSOR):
                 self.query.pairs.append((name, value))
             self._result(name, value)
             return
@@ -123,7 +124,7 @@ class _Parser:
         elif name == "_elements":
             self.query.elements |= element_names(self.query.type, value) or self._refused(name)
         elif name == "_format":
-            self._one_of(name, value, ("json", "application/json", "application/fhir+json", "application/fhir json"))
+            self._one_of(name, value, (value,) if wanted_format(value.replace(" ", "+")) else NAMES)
         elif name == CURSOR:
             self.query.cursor = value
 

@@ -159,7 +159,7 @@ def test_every_fault_of_a_query_is_named_at_once() -> None:
 def test_results_are_capped_and_the_rest_of_the_query_is_kept() -> None:
     query = parse("Observation", "code=a%2Cb&_count=99999&_sort=-date,_id&_cursor=abc&_format=json", for_type)
     assert (query.count, query.cursor, [key.descending for key in query.sort]) == (1000, "abc", [True, False])
-    assert query.pairs == [("code", "a,b"), ("_count", "99999"), ("_sort", "-date,_id")]
+    assert query.pairs == [("code", "a,b"), ("_count", "99999"), ("_sort", "-date,_id"), ("_format", "json")]
 
 
 @pytest.mark.conformance("FHIR R4: search", "percent-encoding comes before escapes: an encoded comma separates, an escaped one does not; + is a space, and in a date a plus")
