@@ -15,7 +15,6 @@ from flask import Blueprint, Response, request
 from chartloop.kernel.errors import ChartloopError, Invalid, MethodNotAllowed, NotFound, UnsupportedMedia
 from chartloop.kernel.http import Environ
 from fhir_server import audit_event
-from fhir_server.capability import capability_statement
 from fhir_server.http.answer import HttpAnswer, deleted_answer, error_answer, json_answer, stored_answer, written_answer
 from fhir_server.http.bundle import history_bundle, response_bundle, searchset
 from fhir_server.http.calls import Call, Gate, Work
@@ -68,9 +67,13 @@ def blueprint(gate: Gate) -> Blueprint:
         for place, rule in enumerate(operation.rules()):
             view = _view(partial(api.operation, operation))
             routes.add_url_rule(rule, f"operation-{number}-{place}", view, methods=list(operation.methods), strict_slashes=False)
-    statement = capability_statement(gate.base, [route.interaction for route in ROUTES])
+    interactions = tuple(route.interaction for route in ROUTES)
+
+    def metadata() -> Response:
+        return _response(json_answer(gate.repository.capability_statement(gate.base, interactions), 200, public))
+
     public = ("Access-Control-Allow-Origin", "*")  # SMART App Launch: metadata is for pages of every origin
-    routes.add_url_rule("/metadata", "metadata", lambda: _response(json_answer(statement, 200, public)), methods=["GET"])
+    routes.add_url_rule("/metadata", "metadata", metadata, methods=["GET"])
     everything = ["GET", "POST", "PUT", "PATCH", "DELETE"]
     for name, rule in (("other", "/<path:path>"), ("root", "")):
         routes.add_url_rule(rule, name, _view(api.other), methods=everything, strict_slashes=False)

@@ -6,6 +6,7 @@ Spec: https://hl7.org/fhir/R4/capabilitystatement.html
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +17,8 @@ from fhir_server.patching.documents import FORMATS
 from fhir_server.search.chains import MAX_DEPTH
 from fhir_server.search.criteria import MODIFIERS, searchable_params
 from fhir_server.search.hops import MAX_LINKED
-from fhir_server.search.params import for_type
+from fhir_server.search.registry import Snapshot
+from fhir_server.store import Store
 from fhir_server.type_ids import TYPE_IDS
 
 _SYSTEM: Final = frozenset({"transaction", "batch", "history-system"})
@@ -24,8 +26,15 @@ _INTERNAL: Final = frozenset({"AuditEvent"})
 """Not written through the API."""
 
 
-def capability_statement(base: str, interactions: Sequence[str]) -> bytes:
-    """Say what this server does."""
+def current_statement(store: Store, base: str, interactions: tuple[str, ...]) -> bytes:
+    """Say what this server does now: SearchParameter resources add to it."""
+    store.parameters.refresh(store.db)
+    return capability_statement(base, interactions, store.parameters.now)
+
+
+@lru_cache(maxsize=8)
+def capability_statement(base: str, interactions: tuple[str, ...], parameters: Snapshot) -> bytes:
+    """Say what this server does with some search parameters."""
     on_types = sorted({name for name in interactions if name not in _SYSTEM})
     on_system = sorted({name for name in interactions if name in _SYSTEM})
     rest = {
@@ -38,7 +47,7 @@ def capability_statement(base: str, interactions: Sequence[str]) -> bytes:
             "extension": [_oauth_uris(base)],
         },
         "documentation": _searching(),
-        "resource": [_resource(type_, on_types) for type_ in sorted(set(TYPE_IDS) - _INTERNAL)],
+        "resource": [_resource(type_, on_types, parameters) for type_ in sorted(set(TYPE_IDS) - _INTERNAL)],
         "interaction": [{"code": code} for code in on_system],
         **({"operation": operations} if (operations := table.of_system()) else {}),
     }
@@ -58,8 +67,9 @@ def capability_statement(base: str, interactions: Sequence[str]) -> bytes:
     )
 
 
-def _resource(type_: str, interactions: Sequence[str]) -> dict[str, Any]:
-    params = searchable_params(type_, for_type)
+def _resource(type_: str, interactions: Sequence[str], parameters: Snapshot) -> dict[str, Any]:
+    params = searchable_params(type_, parameters)
+    defined = {each.param.code: {"definition": each.url} for each in parameters.defined(type_)}
     includes = sorted(f"{type_}:{code}" for code, param in params.items() if param.type == "reference")
     return {
         "type": type_,
@@ -72,7 +82,7 @@ def _resource(type_: str, interactions: Sequence[str]) -> dict[str, Any]:
         "conditionalUpdate": True,
         "conditionalDelete": "single",
         **({"searchInclude": includes} if includes else {}),
-        "searchParam": [{"name": code, "type": params[code].type} for code in sorted(params)],
+        "searchParam": [{"name": code, **defined.get(code, {}), "type": params[code].type} for code in sorted(params)],
         **({"operation": operations} if (operations := table.of_type(type_)) else {}),
     }
 

@@ -42,7 +42,9 @@ def open_store(
             return stored_dictionaries(session).get(number)
 
     codec = Codec(dictionaries, load)
-    return Store(db, access, audit, outbox, labeller, codec, secret, base.rstrip("/"))
+    store = Store(db, access, audit, outbox, labeller, codec, secret, base.rstrip("/"))
+    store.parameters.refresh(db)
+    return store
 
 
 def _statistics(tx: Tx) -> None:
