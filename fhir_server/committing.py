@@ -29,6 +29,8 @@ def commit(store: Store, scope: Scope, prepare: Callable[[], Batch], also: Also 
         except Stale:
             store.parameters.refresh(store.db)
             continue
+        if defining:
+            store.parameters.refresh(store.db)
         return batch.result
     raise Conflict("This resource is being changed by others again and again; try again.")
 

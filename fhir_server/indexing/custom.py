@@ -57,9 +57,18 @@ def custom_leaves(type_: str, number: int, kind: str, expression: str) -> tuple[
 
 @lru_cache(maxsize=4096)
 def custom_paths(type_: str, expression: str) -> tuple[str, ...]:
-    """The elements that an expression reads, for example Patient.extension.value."""
-    found = [_rooted(type_, parse_branch(text) or ()) for text in (text for _, text in operands(expression))]
-    return tuple(dict.fromkeys(".".join([type_, *(step.argument for step in steps[1:] if step.kind == "child")]) for steps in found if steps))
+    """The elements that an expression reads, for example Patient.extension.value and Patient.extension.url."""
+    found: dict[str, None] = {}
+    for _, text in operands(expression):
+        path = [type_]
+        for step in _rooted(type_, parse_branch(text) or ())[1:]:
+            if step.kind == "child":
+                path.append(step.argument)
+            elif step.kind == "where":
+                found[".".join([*path, step.argument])] = None
+        if len(path) > 1:
+            found[".".join(path)] = None
+    return tuple(found)
 
 
 def custom_targets(leaves: Sequence[Leaf]) -> tuple[str, ...]:

@@ -27,6 +27,8 @@ Entry = tuple[object, ...]
 BY_VALUE: Final = tuple(name for name, (_, columns) in INDEX_TABLES.items() if "rank" in columns)
 """Tables in which the rows of a resource are not found by its rid."""
 
+BY_RESOURCE: Final = tuple(name for name in INDEX_TABLES if name not in BY_VALUE)
+
 _AT_ONCE: Final = 200
 
 
@@ -96,7 +98,7 @@ def differences_of(session: Session, found: Mapping[int, Judged]) -> Differences
     """Find what differs, but for the rows nothing justifies in tables that are not found by resource."""
     differences = missing_of(session, found)
     for name in INDEX_TABLES:
-        if name not in BY_VALUE and (extra := sorted(_rows_of(session, name, found) - _expected(found, name, ()), key=repr)):
+        if name in BY_RESOURCE and (extra := sorted(_rows_of(session, name, found) - _expected(found, name, ()), key=repr)):
             differences.extra[name] = extra
     for rid, rank in _ranks(session, found).items():
         if rank != found[rid].expected.rank:
@@ -109,6 +111,13 @@ def unjustified(found: Mapping[int, Judged], name: str, entries: Iterable[Entry]
     extra = [entry for entry in entries if not _says(found.get(int(str(entry[-1]))), name, entry)]
     versions = {rid: each.row.version for rid, each in found.items()}
     return Differences(extra={name: extra} if extra else {}, versions=versions)
+
+
+def alone(session: Session, name: str, rids: Sequence[int]) -> Differences:
+    """Find the rows of one table whose resource does not exist."""
+    known = _ranks(session, rids)
+    extra = sorted(_rows_of(session, name, [rid for rid in rids if rid not in known]), key=repr)
+    return Differences(extra={name: extra} if extra else {})
 
 
 def correct(tx: Tx, differences: Differences) -> bool:

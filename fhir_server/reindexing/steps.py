@@ -8,7 +8,18 @@ from typing import Final
 from chartloop.kernel import clock
 from chartloop.kernel.db import Session, Tx
 from fhir_server.indexing.rows import INDEX_TABLES
-from fhir_server.reindexing.differences import BY_VALUE, Differences, correct, differences_of, judged, missing_of, unjustified, with_heritage
+from fhir_server.reindexing.differences import (
+    BY_RESOURCE,
+    BY_VALUE,
+    Differences,
+    alone,
+    correct,
+    differences_of,
+    judged,
+    missing_of,
+    unjustified,
+    with_heritage,
+)
 from fhir_server.reindexing.jobs import DONE, FILL, PURGE, REBUILD, RUNNING, Job, move
 from fhir_server.search.registry import FILLING, GONE, LAST_NUMBER, READY, advance, fence
 from fhir_server.spec.definitions import r4
@@ -19,6 +30,7 @@ from fhir_server.writing import Stale
 RESOURCES: Final = 200
 ROWS: Final = 1_000
 _BUILD: Final = "build"
+_ORPHANS: Final = "orphans"
 _LAST_BEFORE: Final = (-(2**63), -(2**63), -1)
 """Before every value, rank and rid."""
 
@@ -53,18 +65,32 @@ def _fill(store: Store, job: Job) -> Job:
 
 
 def _rebuild(store: Store, job: Job) -> Job:
-    """Make the rows of every resource anew; then look at every row of the tables that are not found by resource."""
+    """Make the rows of every resource anew; then look for rows of no resource, and at every row that is not found by its resource."""
     known = store.parameters.now
     if job.phase not in ("", _BUILD):
-        return _sweep(store, job)
+        return _orphans(store, job) if job.phase.startswith(_ORPHANS) else _sweep(store, job)
     with store.db.read(snapshot=True) as session:
         before = _begun(job, _count(session, job) + _rows(session, job)) if not job.phase else job
         rids = _next(session, job, RESOURCES)
         found = differences_of(session, with_heritage(session, store, judged(session, store, rids)))
     after = _after(before, rids, found.count())
     if len(rids) < RESOURCES:
-        after = after._replace(phase=f"sweep {BY_VALUE[0]} 0", position="")
+        after = after._replace(phase=f"sweep {BY_VALUE[0]} 0" if job.types else f"{_ORPHANS} {BY_RESOURCE[0]}", position="")
     return _store(store, known.version, job, after, found)
+
+
+def _orphans(store: Store, job: Job) -> Job:
+    """Remove rows of resources that do not exist, from one table that is found by resource."""
+    name = job.phase.split()[1]
+    table = INDEX_TABLES[name][0]
+    with store.db.read(snapshot=True) as session:
+        rids = [int(row[0]) for row in session.all(f"SELECT rid FROM {table} WHERE rid > ? ORDER BY rid LIMIT ?", (int(job.position or -1), ROWS))]
+        found = alone(session, name, sorted(set(rids)))
+    after = job._replace(changed=job.changed + found.count(), position=str(rids[-1]) if rids else "")
+    if len(rids) < ROWS:
+        later = BY_RESOURCE[BY_RESOURCE.index(name) + 1 :]
+        after = after._replace(phase=f"{_ORPHANS} {later[0]}" if later else f"sweep {BY_VALUE[0]} 0", position="")
+    return _store(store, store.parameters.now.version, job, after, found)
 
 
 def _sweep(store: Store, job: Job) -> Job:

@@ -201,3 +201,30 @@ def test_the_capability_statement_follows(api: Api, store: Store) -> None:
     assert listed() == [{"name": "race", "definition": "http://example.org/race", "type": "token"}]
     api("DELETE", "/fhir/SearchParameter/race")
     assert listed() == []
+
+
+@pytest.mark.conformance(AREA, "who sees a part of the elements may not search by what is hidden, an extension below a shown element included")
+def test_a_parameter_on_hidden_elements_is_refused(api: Api, store: Store) -> None:
+    name = {"family": "Smith", "extension": [{"url": "urn:secret", "valueString": "Alias"}]}
+    api("PUT", "/fhir/Patient/p1", {**of_race("p1", "2106-3"), "name": [name]})
+    api("PUT", "/fhir/SearchParameter/race", RACE_PARAMETER)
+    api("PUT", "/fhir/SearchParameter/alias", parameter("alias", "Patient.name.extension('urn:secret').value.ofType(string)", kind="string"))
+    api("PUT", "/fhir/SearchParameter/family-name", parameter("family-name", "Patient.name.family", kind="string"))
+    Reindexing(store).finish()
+    for query in ("Patient?alias=alias", "Patient?race=2106-3", "Patient?_sort=alias", "Patient?race:missing=true", "Encounter?patient.alias=alias"):
+        assert api("GET", f"/fhir/{query}").status_code == 200, query
+        assert issue(api("GET", f"/fhir/{query}", role="billing-administrator"))[:2] == (403, "forbidden"), query
+    assert found(api, "Patient?family-name=smith", "billing-administrator") == ["p1"]
+
+
+@pytest.mark.conformance(AREA, "hidden rows are not found by a parameter, nor counted")
+def test_hidden_rows_are_not_found(api: Api, store: Store) -> None:
+    api("PUT", "/fhir/SearchParameter/state", parameter("state", "Observation.status", base="Observation"))
+    body = {"resourceType": "Observation", "status": "final", "code": {"text": "x"}}
+    psychiatric = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSY"}
+    api("PUT", "/fhir/Observation/o1", {**body, "id": "o1"})
+    api("PUT", "/fhir/Observation/o2", {**body, "id": "o2", "meta": {"security": [psychiatric]}})
+    Reindexing(store).finish()
+    for role, expected in (("clinician", ["o1"]), ("psychiatric-clinician", ["o1", "o2"])):
+        assert found(api, "Observation?state=final", role) == expected
+        assert json.loads(api("GET", "/fhir/Observation?state=final&_summary=count", role=role).data)["total"] == len(expected)
