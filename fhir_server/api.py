@@ -15,7 +15,6 @@ from flask import Blueprint, Response, request
 from chartloop.kernel.errors import ChartloopError, Invalid, MethodNotAllowed, NotFound, UnsupportedMedia
 from chartloop.kernel.http import Environ
 from fhir_server import audit_event
-from fhir_server.capability import capability_statement
 from fhir_server.http.allowing import address, allow_header, allowed
 from fhir_server.http.answer import HttpAnswer, deleted_answer, error_answer, json_answer, stored_answer, written_answer
 from fhir_server.http.bundle import history_bundle, response_bundle, searchset
@@ -80,10 +79,13 @@ def blueprint(gate: Gate) -> Blueprint:
             view = _view(partial(api.operation, operation))
             name, methods = f"operation-{number}-{place}", list(operation.methods)
             routes.add_url_rule(rule, name, view, methods=methods, strict_slashes=False, provide_automatic_options=False)
+    interactions = tuple(route.interaction for route in ROUTES)
     allow_all = ("Access-Control-Allow-Origin", "*")  # SMART App Launch: metadata is for pages of every origin
-    statement = json_answer(capability_statement(gate.base, [route.interaction for route in ROUTES], full_text=gate.repository.full_text), 200, allow_all)
-    about = _view(partial(public_answer, statement))
-    routes.add_url_rule("/metadata", "metadata", about, methods=["GET"], provide_automatic_options=False)
+
+    def about(environ: Environ) -> HttpAnswer:
+        return public_answer(json_answer(gate.repository.capability_statement(gate.base, interactions), 200, allow_all), environ)
+
+    routes.add_url_rule("/metadata", "metadata", _view(about), methods=["GET"], provide_automatic_options=False)
     for name, rule in (("other", "/<path:path>"), ("root", "")):
         routes.add_url_rule(rule, name, _view(api.other), methods=_EVERY_METHOD, strict_slashes=False, provide_automatic_options=False)
         routes.add_url_rule(rule, f"{name}-options", _view(api.options), methods=["OPTIONS"], strict_slashes=False, provide_automatic_options=False)

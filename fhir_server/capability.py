@@ -6,6 +6,7 @@ Spec: https://hl7.org/fhir/R4/capabilitystatement.html
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -19,8 +20,10 @@ from fhir_server.search.criteria import MODIFIERS, searchable_params
 from fhir_server.search.filter_operators import OPERATORS
 from fhir_server.search.filters import FILTER
 from fhir_server.search.hops import MAX_LINKED
-from fhir_server.search.params import SearchParam, for_type
+from fhir_server.search.params import SearchParam
+from fhir_server.search.registry import Snapshot
 from fhir_server.search.text_parameters import KIND
+from fhir_server.store import Store
 from fhir_server.type_ids import TYPE_IDS
 
 _SYSTEM: Final = frozenset({"transaction", "batch", "history-system"})
@@ -28,8 +31,15 @@ _INTERNAL: Final = frozenset({"AuditEvent"})
 """Not written through the API."""
 
 
-def capability_statement(base: str, interactions: Sequence[str], *, full_text: bool = False) -> bytes:
-    """Say what this server does."""
+def current_statement(store: Store, base: str, interactions: tuple[str, ...]) -> bytes:
+    """Say what this server does now: SearchParameter resources add to it."""
+    store.parameters.refresh(store.db)
+    return capability_statement(base, interactions, store.parameters.now, full_text=store.full_text)
+
+
+@lru_cache(maxsize=8)
+def capability_statement(base: str, interactions: tuple[str, ...], parameters: Snapshot, *, full_text: bool = False) -> bytes:
+    """Say what this server does with some search parameters."""
     on_types = sorted({name for name in interactions if name not in _SYSTEM})
     on_system = sorted({name for name in interactions if name in _SYSTEM})
     rest = {
@@ -42,7 +52,7 @@ def capability_statement(base: str, interactions: Sequence[str], *, full_text: b
             "extension": [_oauth_uris(base)],
         },
         "documentation": _searching(),
-        "resource": [_resource(type_, on_types, full_text=full_text) for type_ in sorted(set(TYPE_IDS) - _INTERNAL)],
+        "resource": [_resource(type_, on_types, parameters, full_text=full_text) for type_ in sorted(set(TYPE_IDS) - _INTERNAL)],
         "interaction": [{"code": code} for code in on_system],
         **({"operation": operations} if (operations := table.of_system()) else {}),
     }
@@ -62,8 +72,10 @@ def capability_statement(base: str, interactions: Sequence[str], *, full_text: b
     )
 
 
-def _resource(type_: str, interactions: Sequence[str], *, full_text: bool) -> dict[str, Any]:
-    params = {code: param for code, param in searchable_params(type_, for_type).items() if full_text or param.type != KIND}
+def _resource(type_: str, interactions: Sequence[str], parameters: Snapshot, *, full_text: bool) -> dict[str, Any]:
+    params = {code: param for code, param in searchable_params(type_, parameters).items() if full_text or param.type != KIND}
+    defined = {each.param.code: {"definition": each.url} for each in parameters.defined(type_)}
+    listed = [{"name": code, **defined.get(code, {}), "type": _published(params[code])} for code in sorted(params)]
     includes = sorted(f"{type_}:{code}" for code, param in params.items() if param.type == "reference")
     return {
         "type": type_,
@@ -76,7 +88,7 @@ def _resource(type_: str, interactions: Sequence[str], *, full_text: bool) -> di
         "conditionalUpdate": True,
         "conditionalDelete": "single",
         **({"searchInclude": includes} if includes else {}),
-        "searchParam": [{"name": code, "type": _published(params[code])} for code in sorted(params)] + [{"name": FILTER, "type": "special"}],
+        "searchParam": [*listed, {"name": FILTER, "type": "special"}],
         **({"operation": operations} if (operations := table.of_type(type_)) else {}),
     }
 

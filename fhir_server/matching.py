@@ -5,15 +5,15 @@ Spec: https://hl7.org/fhir/R4/http.html#ccreate
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.db import Session, Tx
 from chartloop.kernel.errors import Forbidden, Invalid, PreconditionFailed
 from fhir_server.hashing import value_hash
 from fhir_server.search.hops import permitted_chain, permitted_junction, settled
-from fhir_server.search.params import for_type
+from fhir_server.search.parsing import parsed_now
 from fhir_server.search.planner import plan
-from fhir_server.search.query import parse
-from fhir_server.search.text_parameters import require_full_text
 from fhir_server.search.tree import Query
 from fhir_server.store import Store, acting, require
 from fhir_server.writing import Stale
@@ -23,10 +23,9 @@ def criteria(store: Store, scope: Scope, type_: str, query: str) -> Query:
     """Parse conditional criteria; a reader may not match on elements that are hidden."""
     searching = acting(scope, "search")
     require(store, searching, type_)
-    parsed = parse(type_, query, for_type, base=store.base)
+    parsed = parsed_now(store, type_, query)
     if not parsed.filters or parsed.includes or parsed.revincludes or parsed.sort:
         raise Invalid("A condition needs at least one search parameter, and only search parameters.")
-    require_full_text(parsed, built=store.full_text)
     paths = parsed.paths()
     if paths and not store.access.searchable(searching, type_, paths):
         raise Forbidden("This condition uses elements that are hidden from you.")
@@ -38,6 +37,8 @@ def criteria(store: Store, scope: Scope, type_: str, query: str) -> Query:
 def matches(session: Session, store: Store, scope: Scope, query: Query) -> list[int]:
     """Find up to two matches."""
     searching = acting(scope, "search")
+    if query.known != store.parameters.now.version:
+        query = criteria(store, scope, query.type, urlencode(query.pairs))
     plain = settled(session, store, searching, query)
     sql, params = plan(session, plain, store.access.row_filter(searching, query.type)).page(None, None, 2)
     return [int(row[-1]) for row in session.all(sql, params)]

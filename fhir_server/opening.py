@@ -45,7 +45,9 @@ def open_store(
 
     codec = Codec(dictionaries, load)
     bring_text_index(db, codec.unpack, wanted=full_text)
-    return Store(db, access, audit, outbox, labeller, codec, secret, base.rstrip("/"), full_text)
+    store = Store(db, access, audit, outbox, labeller, codec, secret, base.rstrip("/"), full_text)
+    store.parameters.refresh(db)
+    return store
 
 
 def _statistics(tx: Tx) -> None:

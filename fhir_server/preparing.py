@@ -12,6 +12,7 @@ from chartloop.kernel.db import Session
 from chartloop.kernel.errors import Invalid, Unprocessable
 from fhir_server.attributes import row_attributes
 from fhir_server.codec import PLAIN, Packed
+from fhir_server.defining import TYPE, definitions
 from fhir_server.hashing import value_hash
 from fhir_server.indexing.extraction import extract
 from fhir_server.indexing.rows import INHERITS, NO_ROWS, IndexRows, index_rows
@@ -33,7 +34,7 @@ def encode(body: bytes | Mapping[str, Any]) -> bytes:
 
 def rows_of(store: Store, type_: str, resource: Mapping[str, Any]) -> IndexRows:
     """Extract the index rows of a parsed resource, and of what it takes labels over from."""
-    found = index_rows(type_, extract(type_, resource, base=store.base))
+    found = index_rows(type_, extract(type_, resource, base=store.base, custom=store.parameters.now.extractor(type_)))
     if store.full_text:
         found = found._replace(words=words_of(resource))
     heritage = {(INHERITS, value_hash(reference), 0) for reference in inherited(store, type_, resource)}
@@ -112,6 +113,7 @@ def new_version(
         old_labels=old_labels,
         assigned=assigned,
         inherited=inherited(store, type_, resource),
+        defines=definitions(store.parameters.now, id_, resource) if type_ == TYPE else (),
     )
     return change, Stored(type_, id_, version, updated, final, redacted=False, deleted=False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
@@ -50,6 +51,9 @@ _TABLES: Final = {
     "date": ("idx_date", ("param", "low", "high")),
     "quantity": ("idx_quantity", ("param", "low", "high", "unit", "code")),
 }
+
+INDEX_TABLES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = _TABLES
+"""Table and columns, without the rid, of each field of IndexRows."""
 
 _INSERT: Final = {
     name: f"INSERT INTO {table} ({', '.join(columns)}, rid) VALUES ({', '.join('?' * (len(columns) + 1))})"

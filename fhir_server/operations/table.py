@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from fhir_server.names import BASE
+
 SYSTEM: Final = "system"
 TYPE: Final = "type"
 INSTANCE: Final = "instance"
@@ -15,7 +17,7 @@ _CANONICAL: Final = "http://hl7.org/fhir/OperationDefinition/"
 
 
 class Operation(NamedTuple):
-    """One operation: its name without the $, the id of its OperationDefinition, and where it can be called."""
+    """One operation: its name without the $, the id of its OperationDefinition (an address, if it is not R4's), and where it can be called."""
 
     name: str
     definition: str
@@ -26,8 +28,8 @@ class Operation(NamedTuple):
 
     @property
     def canonical(self) -> str:
-        """Canonical URL of the OperationDefinition that R4 publishes."""
-        return _CANONICAL + self.definition
+        """Canonical URL of the OperationDefinition."""
+        return self.definition if "://" in self.definition else _CANONICAL + self.definition
 
     def rules(self) -> Iterator[str]:
         """Addresses, as the routes write them."""
@@ -47,6 +49,7 @@ OPERATIONS: Final = (
     Operation("meta", "Resource-meta", (SYSTEM, TYPE, INSTANCE), ("GET", "POST")),
     Operation("meta-add", "Resource-meta-add", (INSTANCE,), ("POST",)),
     Operation("meta-delete", "Resource-meta-delete", (INSTANCE,), ("POST",)),
+    Operation("reindex", f"{BASE}/OperationDefinition/reindex", (SYSTEM, TYPE), ("GET", "POST")),
 )
 
 

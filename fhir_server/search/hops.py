@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import msgspec
@@ -21,7 +21,7 @@ from chartloop.kernel.errors import Forbidden, Invalid
 from fhir_server.hashing import value_hash
 from fhir_server.indexing.compiler import LISTS, Extractor, compile_extractor
 from fhir_server.rows import packed_bodies
-from fhir_server.search.params import SearchParam, leaves_of
+from fhir_server.search.params import SearchParam, leaves_of_param
 from fhir_server.search.planner import linked, plan
 from fhir_server.search.tree import ID, Branch, Chain, Criterion, Junction, Node, Query
 from fhir_server.search.values import ReferenceTo, Token
@@ -166,7 +166,7 @@ class _Hops:
 
     def _references(self, type_: str, param: SearchParam, rids: Sequence[int]) -> Iterator[tuple[str, str]]:
         """Read (type, id) of the references of some resources out of their bodies."""
-        extractor = _extractor(type_, param.id)
+        extractor = _extractor(type_, param)
         for part in _chunks(rids):
             for codec, dict_id, packed in packed_bodies(self._session, part):
                 body = msgspec.json.decode(self._store.codec.unpack(codec, dict_id, packed))
@@ -201,6 +201,6 @@ def _chunks(items: Sequence[int]) -> Iterator[Sequence[int]]:
         yield items[start : start + _CHUNK]
 
 
-@cache
-def _extractor(type_: str, param: int) -> Extractor:
-    return compile_extractor(f"links_{type_}_{param}", [leaf for leaf in leaves_of(type_) if leaf.param == param])
+@lru_cache(maxsize=4096)
+def _extractor(type_: str, param: SearchParam) -> Extractor:
+    return compile_extractor(f"links_{type_}_{param.id}", leaves_of_param(type_, param))

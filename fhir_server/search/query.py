@@ -5,6 +5,7 @@ Spec: https://hl7.org/fhir/R4/search.html
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -32,13 +33,15 @@ ONCE: Final = frozenset({"_count", "_total", "_summary"})
 """Of two values one would be ignored."""
 
 
-def parse(type_: str, query: str, params_of: ParamsOf, *, base: str = "", lenient: bool = False) -> Query:
-    """Parse a query string.
+def parse(
+    type_: str, query: str, params_of: ParamsOf, *, base: str = "", lenient: bool = False, filling: Container[str] = ()
+) -> Query:
+    """Parse a query string; `filling` are the codes of parameters that are being indexed.
 
     Raises:
         Invalid: Unknown parameters (unless lenient), modifiers that are not built, or malformed values, all of them.
     """
-    parser = _Parser(type_, params_of, base, lenient)
+    parser = _Parser(type_, params_of, base, lenient, filling)
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=False, errors="strict", max_num_fields=200)
     except (ValueError, UnicodeDecodeError) as error:
@@ -61,7 +64,7 @@ def _count(node: Node, kind: type[Criterion | Chain]) -> int:
 
 
 class _Parser:
-    def __init__(self, type_: str, params_of: ParamsOf, base: str, lenient: bool) -> None:
+    def __init__(self, type_: str, params_of: ParamsOf, base: str, lenient: bool, filling: Container[str]) -> None:
         self.query = Query(type_)
         self.issues: list[Issue] = []
         self._params_of = params_of
@@ -70,6 +73,7 @@ class _Parser:
         self._lenient = lenient
         self._criteria = 0
         self._chains = 0
+        self._filling = filling
 
     def refuse(self, code: str, text: str, name: str) -> None:
         self.issues.append(Issue("error", code, text, f"http.{name[:64]}"))
@@ -104,6 +108,9 @@ class _Parser:
             self.query.add(node)
 
     def _unknown(self, name: str) -> None:
+        if name.partition(".")[0].partition(":")[0] in self._filling:
+            self.refuse("not-supported", f"Parameter {name[:64]!r} is being indexed; try again later.", name)
+            return
         if self._lenient:
             self.query.ignored.append(name)
             return

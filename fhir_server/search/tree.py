@@ -102,6 +102,8 @@ class Query:
     cursor: str = ""
     ignored: list[str] = field(default_factory=list)
     pairs: list[tuple[str, str]] = field(default_factory=list)
+    known: int = 0
+    """Version of the search parameters that it was parsed with."""
 
     @property
     def subset(self) -> Subset:
