@@ -5,6 +5,8 @@ holds the database holds the texts, as with the other index tables. The text its
 only if it is told the words that it had: they are taken out of the old body again, so a release that changes
 `words.words_of` gives TABLE another name. FTS5 keeps the words of the narrative and the others apart; on PostgreSQL one column has the
 narrative's, NULL where there are none, and one has them all.
+Measured on twelve Synthea bundles: 14 % more disk on SQLite and 41 % on PostgreSQL, a tenth more time for bundles, and for
+single creates a quarter more; that is why the setting fhir.full_text is off unless somebody wants it.
 Spec: https://www.sqlite.org/fts5.html#contentless_tables, https://www.postgresql.org/docs/current/textsearch.html
 """
 

@@ -148,11 +148,13 @@ def _says(judgement: Judged | None, name: str, entry: Entry) -> bool:
 def _stored(session: Session, name: str, entries: Iterable[Entry]) -> set[Entry]:
     """Look which of some rows are there."""
     table, columns = INDEX_TABLES[name]
-    names = ", ".join((*columns, "rid"))
+    keys = (*columns, "rid")
+    names, same = ", ".join(f"t.{key}" for key in keys), " AND ".join(f"t.{key} = w.{key}" for key in keys)
     found: set[Entry] = set()
     for part in _parts(sorted(entries, key=repr)):
-        marks = ", ".join([f"({', '.join('?' * (len(columns) + 1))})"] * len(part))
-        sql = f"SELECT {names} FROM {table} WHERE ({names}) IN (VALUES {marks})"
+        marks = ", ".join([f"({', '.join('?' * len(keys))})"] * len(part))
+        # A join, because SQLite walks the whole table for a row value in a list.
+        sql = f"WITH w ({', '.join(keys)}) AS (VALUES {marks}) SELECT {names} FROM w CROSS JOIN {table} t WHERE {same}"
         found.update(session.all(sql, [value for entry in part for value in entry]))
     return found
 
