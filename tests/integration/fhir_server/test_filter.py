@@ -12,6 +12,7 @@ from chartloop.kernel.errors import Forbidden, Invalid
 from fhir_server.capability import capability_statement
 from fhir_server.repository import Page, Repository
 from fhir_server.search import hops as search_hops
+from fhir_server.search.registry import Snapshot
 from tests.integration.fhir_server.conftest import scope
 from tests.integration.fhir_server.test_chains import RESOURCES
 
@@ -152,7 +153,7 @@ def test_a_hidden_element_is_not_filtered_on(filled: Repository) -> None:
 
 @pytest.mark.conformance("FHIR R4: search", "_filter stands in the CapabilityStatement of every type")
 def test_the_capability_statement_says_it() -> None:
-    rest = json.loads(capability_statement("http://x/fhir", ["search-type"]))["rest"][0]
+    rest = json.loads(capability_statement("http://x/fhir", ("search-type",), Snapshot(0)))["rest"][0]
     assert all({"name": "_filter", "type": "special"} in each["searchParam"] for each in rest["resource"])
     assert "token: eq, in, ne, ni, pr, sb, ss;" in rest["documentation"]
 

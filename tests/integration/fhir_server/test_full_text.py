@@ -23,6 +23,7 @@ from fhir_server.labels.service import LabelService
 from fhir_server.opening import open_store
 from fhir_server.repository import Repository
 from fhir_server.search import planner
+from fhir_server.search.registry import Snapshot
 from tests.integration.fhir_server.conftest import BASE, SECRET, scope
 
 PSY = {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSY"}]}
@@ -168,7 +169,7 @@ def test_without_its_index_a_search_for_words_is_refused(
             without.create(operator, {**RESOURCES[1]}, if_none_exist=query)
     assert without.search(operator, "DocumentReference", "status=current").entries
     for full_text in (True, False):
-        [first, *_] = json.loads(capability_statement("http://x/fhir", ["search-type"], full_text=full_text))["rest"][0]["resource"]
+        [first, *_] = json.loads(capability_statement("http://x/fhir", ("search-type",), Snapshot(0), full_text=full_text))["rest"][0]["resource"]
         assert [each["name"] for each in first["searchParam"] if each["type"] == "string" and each["name"] in ("_text", "_content")] == ["_content", "_text"] * full_text
 
 
