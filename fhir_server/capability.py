@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from chartloop.kernel import clock
+from fhir_server.interactions.search_compartment import COMPARTMENTS
 from fhir_server.operations import table
 from fhir_server.patching.documents import FORMATS
 from fhir_server.search.chains import MAX_DEPTH
@@ -19,7 +20,7 @@ from fhir_server.search.hops import MAX_LINKED
 from fhir_server.search.params import for_type
 from fhir_server.type_ids import TYPE_IDS
 
-_SYSTEM: Final = frozenset({"transaction", "batch", "history-system"})
+_SYSTEM: Final = frozenset({"transaction", "batch", "history-system", "search-system"})
 _INTERNAL: Final = frozenset({"AuditEvent"})
 """Not written through the API."""
 
@@ -40,6 +41,7 @@ def capability_statement(base: str, interactions: Sequence[str]) -> bytes:
         "documentation": _searching(),
         "resource": [_resource(type_, on_types) for type_ in sorted(set(TYPE_IDS) - _INTERNAL)],
         "interaction": [{"code": code} for code in on_system],
+        "compartment": [f"http://hl7.org/fhir/CompartmentDefinition/{code[0].lower() + code[1:]}" for code in COMPARTMENTS],
         **({"operation": operations} if (operations := table.of_system()) else {}),
     }
     return msgspec.json.encode(

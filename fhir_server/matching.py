@@ -10,6 +10,7 @@ from chartloop.kernel.db import Session, Tx
 from chartloop.kernel.errors import Forbidden, Invalid, PreconditionFailed
 from fhir_server.hashing import value_hash
 from fhir_server.search.hops import permitted_chain, settled
+from fhir_server.search.lists import require_lists
 from fhir_server.search.params import for_type
 from fhir_server.search.planner import plan
 from fhir_server.search.query import parse
@@ -23,11 +24,12 @@ def criteria(store: Store, scope: Scope, type_: str, query: str) -> Query:
     searching = acting(scope, "search")
     require(store, searching, type_)
     parsed = parse(type_, query, for_type, base=store.base)
-    if not (parsed.criteria or parsed.chains) or parsed.includes or parsed.revincludes or parsed.sort:
+    if not (parsed.criteria or parsed.chains or parsed.lists) or parsed.includes or parsed.revincludes or parsed.sort:
         raise Invalid("A condition needs at least one search parameter, and only search parameters.")
     if parsed.criteria and not store.access.searchable(searching, type_, parsed.paths()):
         raise Forbidden("This condition uses elements that are hidden from you.")
     parsed.chains = [permitted_chain(store, searching, type_, chain) for chain in parsed.chains]
+    require_lists(store, searching, parsed)
     return parsed
 
 

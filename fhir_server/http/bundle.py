@@ -55,9 +55,10 @@ def _bundle(
 
 
 def _links(page: Page, base: str, address: str) -> list[tuple[str, str]]:
-    links = [("self", f"{base}/{address}?{page.self_query}" if page.self_query else f"{base}/{address}")]
+    place = f"{base}/{address}" if address else base
+    links = [("self", f"{place}?{page.self_query}" if page.self_query else place)]
     if page.next is not None:
-        links.append(("next", f"{base}/{address}?{page.next}"))
+        links.append(("next", f"{place}?{page.next}"))
     return links
 
 

@@ -7,27 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from chartloop.kernel.access.rows import RowFilter
 from chartloop.kernel.db import Session
 from fhir_server.hashing import SEQUENCE_MASK
-from fhir_server.indexing.rows import clinical_date
 from fhir_server.search.conditions import Condition, condition, driver_rows, listed_ids, rank_bound
+from fhir_server.search.ordering import Key, behind, sort_keys
 from fhir_server.search.params import SearchParam
-from fhir_server.search.tree import ID, LAST_UPDATED, Criterion, Query, SortKey
+from fhir_server.search.tree import ID, LAST_UPDATED, Criterion, Query
 from fhir_server.type_ids import TYPE_IDS
 
 ESTIMATE_LIMIT: Final = 2000
 """A criterion with more index rows than this counts as unselective; none is counted further."""
-
-
-class Key(NamedTuple):
-    """One ORDER BY expression over alias r."""
-
-    sql: str
-    params: tuple[object, ...]
-    descending: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +36,7 @@ class Plan:
         """Write the statement for one page: keys, rid."""
         where = list(self.where)
         if after is not None:
-            where.append(_after([*self.keys, Key(self.rid, (), _last(self.keys))], after))
+            where.append(behind([*self.keys, Key(self.rid, (), _last(self.keys))], after))
         if snapshot is not None:
             where.append(Condition(f"(r.rid & {SEQUENCE_MASK}) <= ?", (snapshot,)))
         names = ", ".join([*(key.sql for key in self.keys), self.rid])
@@ -64,17 +56,33 @@ class Plan:
         text, params = _where(self.where)
         return f"SELECT r.fhir_id, r.rid FROM {self.source.sql} WHERE {text} LIMIT ?", [*self.source.params, *params, limit]
 
+    def rids(self) -> tuple[str, list[object]]:
+        """Write the statement that lists the rid of every match."""
+        text, params = _where(self.where)
+        return f"SELECT r.rid FROM {self.source.sql} WHERE {text}", [*self.source.params, *params]
+
     def count(self) -> tuple[str, list[object]]:
         """Write the statement that counts every match."""
         text, params = _where(self.where)
         return f"SELECT count(*) FROM {self.source.sql} WHERE {text}", [*self.source.params, *params]
 
 
-def plan(session: Session, query: Query, row_filter: RowFilter, *, whole: bool = False) -> Plan:
-    """Choose the driving criterion by counting a little, and make the rest probes; `whole` where no page stops early."""
-    keys = _keys(query)
+def plan(
+    session: Session, query: Query, row_filter: RowFilter, *, whole: bool = False, keys: tuple[Key, ...] = (), only: Condition | None = None
+) -> Plan:
+    """Choose the driving criterion by counting a little, and make the rest probes.
+
+    Args:
+        session: Where to count.
+        query: What is searched for; its chains are settled.
+        row_filter: What the reader may see.
+        whole: No page stops early.
+        keys: The order, if it is not the one the query says.
+        only: A further condition over alias r.
+    """
+    keys = keys or sort_keys(query)
     driver = _choose(session, query, early_stop=not whole and len(keys) == 1 and keys[0].sql == "r.rank")
-    where = _probes(session.dialect, query, row_filter, driver)
+    where = [*_probes(session.dialect, query, row_filter, driver), *([only] if only else [])]
     if driver is None:
         return Plan(Condition("resource r", ()), tuple(where), keys, "r.rid", "type")
     if driver.param is ID and len(driver.values) > 1:
@@ -89,6 +97,7 @@ def plan(session: Session, query: Query, row_filter: RowFilter, *, whole: bool =
         # One exact key: its index rows are in page order already, and carry the rank.
         where.insert(1, Condition(rows.where, rows.params))
         keys = tuple(key._replace(sql="d.rank") if key.sql == "r.rank" else key for key in keys)
+        where = [each._replace(sql=each.sql.replace("r.rank", "d.rank")) if each is only else each for each in where]
         return Plan(Condition(f"{rows.table} d CROSS JOIN resource r", ()), tuple(where), keys, "d.rid", driver.param.code)
     chosen = f"(SELECT DISTINCT d.rid FROM {rows.table} d WHERE {rows.where}) d CROSS JOIN resource r"
     return Plan(Condition(chosen, rows.params), tuple(where), keys, "r.rid", driver.param.code)
@@ -157,47 +166,9 @@ def _estimate(session: Session, type_: str, criterion: Criterion) -> int:
     return int(found[0]) if found else 0
 
 
-def _keys(query: Query) -> tuple[Key, ...]:
-    ranking = clinical_date(query.type)
-    if not query.sort:
-        return (Key("r.rank", (), descending=False),)
-    return tuple(_key(key, ranking is not None and key.param.id == ranking.id) for key in query.sort)
-
-
-def _key(key: SortKey, ranked: bool) -> Key:
-    if key.param is ID:
-        return Key("r.fhir_id", (), key.descending)
-    if key.param is LAST_UPDATED:
-        return Key("r.updated", (), key.descending)
-    if ranked:
-        return Key("r.rank", (), not key.descending)
-    if key.param.type == "date":
-        lowest = "COALESCE((SELECT MIN(s.low) FROM idx_date s WHERE s.rid = r.rid AND s.param = ?), -9223372036854775807)"
-        return Key(lowest, (key.param.id,), key.descending)
-    first = "COALESCE((SELECT MIN(s.value) FROM idx_string s WHERE s.rid = r.rid AND s.param = ?), '')"
-    return Key(first, (key.param.id,), key.descending)
-
-
 def _last(keys: Sequence[Key]) -> bool:
     """Return the direction of rid, the last key: that of the key before it, so that one index serves both."""
     return keys[-1].descending
-
-
-def _after(columns: Sequence[Key], after: Sequence[object]) -> Condition:
-    """Write "behind this position" in lexicographic order, as one row comparison where the directions agree."""
-    if len({key.descending for key in columns}) == 1:
-        sign = "<" if columns[0].descending else ">"
-        params = [param for key in columns for param in key.params]
-        names = ", ".join(key.sql for key in columns)
-        return Condition(f"({names}) {sign} ({', '.join('?' * len(columns))})", (*params, *after))
-    alternatives, params = [], []
-    for place, key in enumerate(columns):
-        equal = [f"{each.sql} = ?" for each in columns[:place]]
-        for each, value in zip(columns[:place], after, strict=False):
-            params += [*each.params, value]
-        alternatives.append(" AND ".join([*equal, f"{key.sql} {'<' if key.descending else '>'} ?"]))
-        params += [*key.params, after[place]]
-    return Condition("(" + " OR ".join(f"({each})" for each in alternatives) + ")", tuple(params))
 
 
 def _where(conditions: Sequence[Condition]) -> tuple[str, list[object]]:
