@@ -55,7 +55,8 @@ class _Page(NamedTuple):
     page: list[Stored]
     neighbours: list[tuple[Row, Stored]]
     total: int | None
-    position: Position | None
+    following: Position | None = None
+    previous: Position | None = None
 
 
 def permitted(store: Store, scope: Scope, query: Query) -> Query:
@@ -77,9 +78,10 @@ def answer(store: Store, scope: Scope, asked: Asked, raw: str) -> tuple[Page, Au
     start = unseal(store.secret, scope.subject, bound, lead.cursor) if lead.cursor else None
     with store.db.read(snapshot=True) as session:
         found = _find(session, store, scope, asked, start)
-    link = None
-    if found.position is not None:
-        link = urlencode([*lead.pairs, (CURSOR, seal(store.secret, scope.subject, bound, found.position))])
+    links = [
+        position and urlencode([*lead.pairs, (CURSOR, seal(store.secret, scope.subject, bound, position))])
+        for position in (found.following, found.previous)
+    ]
     warnings = tuple(
         Issue("warning", "not-supported", f"Parameter {name[:64]!r} is not supported and was ignored.") for name in lead.ignored
     )
@@ -87,7 +89,7 @@ def answer(store: Store, scope: Scope, asked: Asked, raw: str) -> tuple[Page, Au
     entries = tuple(subset(stored, subsets[stored.type]) for stored in found.page)
     of_included = lead.subset._replace(elements=frozenset())
     neighbours = tuple(subset(stored, of_included) for _, stored in found.neighbours)
-    return Page(entries, neighbours, found.total, link, said, warnings), _record(scope, asked, raw, found)
+    return Page(entries, neighbours, found.total, links[0], said, warnings, links[1]), _record(scope, asked, raw, found)
 
 
 def _record(scope: Scope, asked: Asked, raw: str, found: _Page) -> AuditRecord:
@@ -102,15 +104,26 @@ def _find(session: Session, store: Store, scope: Scope, asked: Asked, start: Pos
     counting = lead.summary == "count" or lead.count == 0
     counted = sum(_count(session, store, scope, of_type) for of_type in parts if of_type) if counting or lead.total != "none" else None
     if counting:
-        return _Page([], [], [], counted, None)
+        return _Page([], [], [], counted)
     snapshot = start.snapshot if start else last_number(session)
-    keys = _next(session, store, scope, asked, [part for of_type in parts for part in of_type], Position(start.after if start else (), snapshot))
-    more, keys = len(keys) > lead.count, keys[: lead.count]
+    here = Position(start.after if start else (), snapshot, start.back if start else False)
+    found = _next(session, store, scope, asked, [part for of_type in parts for part in of_type], here)
+    keys = found[: lead.count][:: -1 if here.back else 1]
     by_rid = by_rids(session, [rid_of(key) for key in keys])
     rows = [by_rid[rid_of(key)] for key in keys if rid_of(key) in by_rid]
     page = [visible(store, scope, row) for row in rows]
     neighbours = included(session, store, scope, lead, rows, page)
-    return _Page(rows, page, neighbours, counted, Position(tuple(keys[-1]), snapshot) if more else None)
+    return _Page(rows, page, neighbours, counted, *_around(here, keys, more=len(found) > lead.count))
+
+
+def _around(here: Position, keys: Sequence[Found], *, more: bool) -> tuple[Position | None, Position | None]:
+    """Return where the pages after and before this one are."""
+    if not keys:
+        return None, None
+    after, before = Position(keys[-1], here.snapshot), Position(keys[0], here.snapshot, back=True)
+    if here.back:
+        return after, before if more else None
+    return after if more else None, before if here.after else None
 
 
 def _parts(session: Session, store: Store, scope: Scope, asked: Asked, query: Query) -> list[Query]:

@@ -56,7 +56,10 @@ def _bundle(
 
 def _links(page: Page, base: str, address: str) -> list[tuple[str, str]]:
     place = f"{base}/{address}" if address else base
-    links = [("self", f"{place}?{page.self_query}" if page.self_query else place)]
+    said = f"{place}?{page.self_query}" if page.self_query else place
+    links = [("self", said)]
+    if page.previous is not None:
+        links += [("first", said), ("previous", f"{place}?{page.previous}")]
     if page.next is not None:
         links.append(("next", f"{place}?{page.next}"))
     return links

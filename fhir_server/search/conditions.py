@@ -14,6 +14,7 @@ from fhir_server.hashing import value_hash
 from fhir_server.indexing.rows import STRING_LENGTH, clinical_date, rank_of, unit_hash
 from fhir_server.indexing.values import fold
 from fhir_server.search.params import SearchParam
+from fhir_server.search.security import is_security, labelled, labelled_rows
 from fhir_server.search.tree import ID, LAST_UPDATED, Criterion
 from fhir_server.search.values import Amount, DateRange, ReferenceTo, Text, Token, Value, ancestors
 from fhir_server.type_ids import TYPE_IDS
@@ -63,6 +64,8 @@ def condition(criterion: Criterion, dialect: str, *, indexed: bool = False) -> C
         column = "r.updated" if indexed else "+r.updated"
         parts = [_updated(value, column) for value in criterion.values if isinstance(value, DateRange)]
         return _any(parts)
+    if is_security(param):
+        return Condition(*labelled(criterion, _wanted(criterion)))
     if criterion.missing is not None:
         return _missing(param, missing=criterion.missing)
     table = _TABLES[param.type]
@@ -86,6 +89,8 @@ def listed_ids(criterion: Criterion, dialect: str) -> tuple[Condition, Condition
 def driver_rows(criterion: Criterion, dialect: str) -> DriverRows:
     """Write the index rows of one criterion."""
     param = criterion.param
+    if is_security(param):
+        return DriverRows(*labelled_rows(criterion, _wanted(criterion)), ordered=False, bounded=True)
     values = _values(criterion, "d", dialect)
     ordered = param.type in _EQUALITY and len(_wanted(criterion)) == 1
     scan = param.type in ("date", "quantity", "number") and not all(_bounded(value) for value in criterion.values)

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from fhir_server.search import values as search_values
 from fhir_server.search.params import SearchParam
+from fhir_server.search.security import is_security, with_labels
 from fhir_server.search.tree import OF_EVERY_TYPE, Criterion
 from fhir_server.search.values import Value
 from fhir_server.type_ids import TYPE_IDS
@@ -32,9 +33,6 @@ MODIFIERS: Final[Mapping[str, frozenset[str]]] = {
 }
 """By kind of parameter; besides them every kind takes `:missing`, and a reference `:identifier` and `:[type]`."""
 
-NOT_SEARCHABLE: Final = frozenset({"_security"})
-"""Labels are in no stored body, and a search on them would disclose them."""
-
 ParamsOf = Callable[[str], Mapping[str, SearchParam]]
 
 
@@ -48,13 +46,15 @@ class Refusal(NamedTuple):
 def searchable_params(type_: str, params_of: ParamsOf) -> dict[str, SearchParam]:
     """Search parameters of a type by code."""
     params = {**params_of(type_), **OF_EVERY_TYPE}
-    return {code: param for code, param in params.items() if code not in NOT_SEARCHABLE and param.type in MODIFIERS}
+    return {code: with_labels(param) for code, param in params.items() if param.type in MODIFIERS}
 
 
 def read_criterion(param: SearchParam, modifier: str, value: str, base: str) -> Criterion | Refusal:
     """Read one parameter; addresses below `base` are our own."""
     if modifier == "missing":
         return _missing(param, value)
+    if is_security(param) and modifier not in ("", "not"):
+        return Refusal("not-supported", f"Modifier :{modifier[:32]} is not supported for {param.code}.")
     if modifier == "identifier" and param.type == "reference":
         # The identifier of a reference is indexed as a token of the same parameter.
         param, modifier = replace(param, type="token"), ""

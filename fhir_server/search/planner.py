@@ -6,7 +6,7 @@ Spec: https://hl7.org/fhir/R4/search.html
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from chartloop.kernel.access.rows import RowFilter
@@ -31,6 +31,10 @@ class Plan:
     keys: tuple[Key, ...]
     rid: str
     explain: str
+
+    def backwards(self) -> Plan:
+        """Turn the order round."""
+        return replace(self, keys=tuple(key._replace(descending=not key.descending) for key in self.keys))
 
     def page(self, after: Sequence[object] | None, snapshot: int | None, limit: int) -> tuple[str, list[object]]:
         """Write the statement for one page: keys, rid."""

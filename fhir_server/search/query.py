@@ -13,6 +13,7 @@ from chartloop.kernel.errors import Invalid, Issue
 from fhir_server.search.chains import read_parameter
 from fhir_server.search.criteria import ParamsOf, Refusal, searchable_params
 from fhir_server.search.include_syntax import INCLUDES, read_include
+from fhir_server.search.security import is_security
 from fhir_server.search.tree import Chain, Query, SortKey
 from fhir_server.search.whole_syntax import OF_THE_WHOLE, read_whole
 from fhir_server.subset_query import SUMMARIES, element_names, problem
@@ -25,6 +26,7 @@ MAX_SORT_KEYS: Final = 3
 CURSOR: Final = "_cursor"
 """Our own parameter: the signed position of a page link."""
 
+_UNORDERED: Final = {"_score": "there is no score here", "_security": "labels have no order"}
 PARAMETERS_OF_RESULTS: Final = frozenset({"_sort", "_count", "_total", "_summary", "_elements", "_format", "_pretty", CURSOR, *INCLUDES})
 
 
@@ -156,8 +158,8 @@ class _Parser:
         for key in value.split(","):
             descending, code = key.startswith("-"), key.removeprefix("-")
             param = self._params.get(code)
-            if param is None:
-                reason = "there is no score here" if code == "_score" else "it has no such parameter"
+            if param is None or is_security(param):
+                reason = _UNORDERED.get(code, "it has no such parameter")
                 self.refuse("not-supported", f"{self.query.type} cannot be sorted by {code[:64]!r}: {reason}.", "_sort")
             else:
                 self.query.sort.append(SortKey(param, descending))

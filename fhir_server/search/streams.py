@@ -47,18 +47,19 @@ def streams_of(session: Session, query: Query, row_filter: RowFilter, *, ranked:
 
 
 def merged(session: Session, streams: Iterable[Stream], start: Position, limit: int) -> list[Found]:
-    """Find the next matches, in order.
+    """Find the next matches, in order; those before a position that says so, the nearest first.
 
     Raises:
         Invalid: The position is none of this order.
     """
     found: list[Found] = []
     after = start.after or None
-    for place, group in groupby(sorted(streams, key=lambda stream: stream.place), lambda stream: stream.place):
-        plans = [stream.plan for stream in group]
+    for place, group in groupby(sorted(streams, key=_place_of, reverse=start.back), _place_of):
+        plans = [stream.plan.backwards() if start.back else stream.plan for stream in group]
         if after is not None and not _fits(after, plans[0]):
             raise Invalid("This page link was changed, or belongs to another query.")
-        if len(found) >= limit or (after is not None and place < _place(after)):
+        passed = after is not None and (place > _place(after) if start.back else place < _place(after))
+        if len(found) >= limit or passed:
             continue
         inside = after[1:] if after is not None and place == _place(after) else None
         rows: dict[int, Found] = {}
@@ -67,6 +68,10 @@ def merged(session: Session, streams: Iterable[Stream], start: Position, limit: 
             rows.update((int(row[-1]), (place, *row)) for row in session.all(sql, params))
         found += ordered(rows.values(), [False, *each_direction(plans[0])])[: limit - len(found)]
     return found
+
+
+def _place_of(stream: Stream) -> int:
+    return stream.place
 
 
 def total(session: Session, plans: Sequence[Plan]) -> int:

@@ -48,7 +48,7 @@ class _Candidate(NamedTuple):
 
 
 def valued(session: Session, store: Store, scope: Scope, parts: Sequence[Query], start: Position, limit: int) -> list[Found]:
-    """Find the next matches, in order.
+    """Find the next matches, in order; those before a position that says so, the nearest first.
 
     Raises:
         Invalid: There are more than MAX_VALUED, or the position is none of this order.
@@ -63,7 +63,8 @@ def valued(session: Session, store: Store, scope: Scope, parts: Sequence[Query],
         raise Invalid("This page link was changed, or belongs to another query.")
     place = tuple(start.after)
     together = ordered([place, *(row for row in rows if row != place)], [False, *directions, False])
-    return together[together.index(place) + 1 :][:limit]
+    here = together.index(place)
+    return together[:here][::-1][:limit] if start.back else together[here + 1 :][:limit]
 
 
 def _matches(session: Session, store: Store, scope: Scope, parts: Sequence[Query], snapshot: int) -> list[int]:

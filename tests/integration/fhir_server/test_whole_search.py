@@ -146,7 +146,7 @@ def test_a_compartment_is_refused_as_a_read_of_what_it_is_about_is(filled: Repos
         filled.search_compartment(scope("omop-bridge-of-nobody"), ("Patient", "anna", "*"), "")
 
 
-@pytest.mark.conformance("FHIR R4: search", "pages over several types and over a compartment: no doubles, nothing missed, nothing that came later")
+@pytest.mark.conformance("FHIR R4: search", "pages over several types and over a compartment, forwards and backwards: no doubles, nothing missed, nothing that came later")
 @pytest.mark.parametrize("sort", ["", "&_sort=_id", "&_sort=-_id", "&_sort=_lastUpdated", "&_sort=-_lastUpdated,_id"])
 def test_pages_over_several_types_follow_each_other(filled: Repository, operator: Scope, sort: str) -> None:
     places: list[tuple[str, str, str] | None] = [None, ("Patient", "anna", "*"), ("Patient", "anna", "Observation")]
@@ -156,6 +156,7 @@ def test_pages_over_several_types_follow_each_other(filled: Repository, operator
             return filled.search_system(operator, query) if place is None else filled.search_compartment(operator, place, query)
 
         everything = [entry.id for entry in search(f"_lastUpdated=gt2020{sort}").entries]
+        back: list[str] = []
         assert len(set(everything)) == len(everything) > 2
         page = search(f"_lastUpdated=gt2020&_count=2{sort}")
         found = [entry.id for entry in page.entries]
@@ -165,6 +166,12 @@ def test_pages_over_several_types_follow_each_other(filled: Repository, operator
             assert len(page.entries) <= 2
             found += [entry.id for entry in page.entries]
         assert found == everything, place
+        last = [entry.id for entry in page.entries]
+        while page.previous is not None:
+            page = search(page.previous)
+            assert page.next is not None
+            back = [entry.id for entry in page.entries] + back
+        assert back + last == everything, place
 
 
 @pytest.mark.conformance("FHIR R4: search", "_sort by a date that several types have")
@@ -217,7 +224,9 @@ def test_a_search_on_the_system_and_in_a_compartment_over_http(store: Store) -> 
     for path in ("/Patient/anna/_search", "/Patient/anna/*/_search"):
         assert sorted(said("POST", path, b"_type=RelatedPerson,Encounter")[0]) == ["aunt", "e1"]
     ids, links = said("GET", "?_id=w1,anna,bert&_count=1")
-    assert len(said("GET", links["next"].removeprefix(BASE))[0]) == 1
+    following, links = said("GET", links["next"].removeprefix(BASE))
+    assert (len(following), list(links)) == (1, ["self", "first", "previous", "next"])
+    assert said("GET", links["previous"].removeprefix(BASE))[0] == ids == said("GET", links["first"].removeprefix(BASE))[0]
     statuses = [api("GET", f"/fhir/{path}").status_code for path in ("Patient/anna/Colour", "Observation/w1/Patient", "Patient/nobody/*", "Patient/anna/Organization")]
     assert statuses == [405, 405, 404, 400]
     statement = json.loads(api("GET", "/fhir/metadata").data)["rest"][0]

@@ -81,7 +81,7 @@ def test_a_date_is_a_half_open_range_as_wide_as_its_precision() -> None:
     ("query", "text"),
     [
         ("colour=red", "Parameter 'colour' is not supported for Observation."),
-        ("_security=PSY", "Parameter '_security' is not supported for Observation."),
+        ("_security:text=PSY", "Modifier :text is not supported for _security."),
         ("patient.colour=x", "Parameter 'patient.colour' is not supported for Observation."),
         ("_has:Provenance:target:colour=x", "Parameter '_has:Provenance:target:colour' is not supported for Observation."),
         ("_has:Provenance:target=x", "_has takes _has:Source:reference:parameter, of a type that is stored here."),
@@ -104,6 +104,7 @@ def test_a_date_is_a_half_open_range_as_wide_as_its_precision() -> None:
         ("_count=many", "_count is a whole number."),
         ("_sort=colour", "Observation cannot be sorted by 'colour': it has no such parameter."),
         ("_sort=-_score", "Observation cannot be sorted by '_score': there is no score here."),
+        ("_sort=_security", "Observation cannot be sorted by '_security': labels have no order."),
         ("_sort=--date", "Observation cannot be sorted by '-date': it has no such parameter."),
         ("_total=perhaps", "_total takes none or estimate or accurate."),
         ("_include=Patient:link", "_include starts at Observation, unless it is _include:iterate."),
