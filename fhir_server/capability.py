@@ -17,7 +17,10 @@ from fhir_server.patching.documents import FORMATS
 from fhir_server.search.chains import MAX_DEPTH
 from fhir_server.search.criteria import MODIFIERS, searchable_params
 from fhir_server.search.hops import MAX_LINKED
+from fhir_server.search.including import MAX_INCLUDED
 from fhir_server.search.params import for_type
+from fhir_server.search.query import MAX_SORT_KEYS
+from fhir_server.search.valued import MAX_VALUED
 from fhir_server.type_ids import TYPE_IDS
 
 _SYSTEM: Final = frozenset({"transaction", "batch", "history-system", "search-system"})
@@ -41,6 +44,7 @@ def capability_statement(base: str, interactions: Sequence[str]) -> bytes:
         "documentation": _searching(),
         "resource": [_resource(type_, on_types) for type_ in sorted(set(TYPE_IDS) - _INTERNAL)],
         "interaction": [{"code": code} for code in on_system],
+        "searchParam": [{"name": "_type", "type": "token"}],
         "compartment": [f"http://hl7.org/fhir/CompartmentDefinition/{code[0].lower() + code[1:]}" for code in COMPARTMENTS],
         **({"operation": operations} if (operations := table.of_system()) else {}),
     }
@@ -62,7 +66,8 @@ def capability_statement(base: str, interactions: Sequence[str]) -> bytes:
 
 def _resource(type_: str, interactions: Sequence[str]) -> dict[str, Any]:
     params = searchable_params(type_, for_type)
-    includes = sorted(f"{type_}:{code}" for code, param in params.items() if param.type == "reference")
+    references = sorted(f"{type_}:{code}" for code, param in params.items() if param.type == "reference")
+    includes = ["*", f"{type_}:*", *references] if references else []
     return {
         "type": type_,
         "interaction": [{"code": code} for code in interactions],
@@ -74,6 +79,7 @@ def _resource(type_: str, interactions: Sequence[str]) -> dict[str, Any]:
         "conditionalUpdate": True,
         "conditionalDelete": "single",
         **({"searchInclude": includes} if includes else {}),
+        "searchRevInclude": ["*"],
         "searchParam": [{"name": code, "type": params[code].type} for code in sorted(params)],
         **({"operation": operations} if (operations := table.of_type(type_)) else {}),
     }
@@ -86,7 +92,10 @@ def _searching() -> str:
     )
     return (
         f"Modifiers of every parameter: :missing. Of kinds: {modifiers}; reference: :identifier and :[type]. Chained parameters and "
-        f"_has, in each other too, over up to {MAX_DEPTH} references and {MAX_LINKED} resources at one end of each."
+        f"_has, in each other too, over up to {MAX_DEPTH} references and {MAX_LINKED} resources at one end of each. "
+        f"_sort by up to {MAX_SORT_KEYS} parameters of any kind, what has no value last; by tokens, references and uris where at most {MAX_VALUED} "
+        f"resources match. _include and _revinclude of Source:parameter, Source:* and *, also :iterate, up to {MAX_INCLUDED} resources. "
+        "_list by ids of Lists; _security where the reader sees all of a type; _contained=false alone; no _query and no _score."
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
 from chartloop.kernel.access.scope import Scope
@@ -15,7 +15,7 @@ from chartloop.kernel.audit.record import AuditRecord
 from chartloop.kernel.db import Session
 from chartloop.kernel.errors import Forbidden, Issue
 from fhir_server.auditing import record
-from fhir_server.rows import Row, by_rids
+from fhir_server.rows import Row, by_rids, types_in_use
 from fhir_server.search.cursor import Position, seal, unseal
 from fhir_server.search.hops import permitted_chain, settled
 from fhir_server.search.including import included, require_includes
@@ -26,10 +26,14 @@ from fhir_server.search.query import CURSOR
 from fhir_server.search.streams import Found, merged, rid_of, streams_of, total
 from fhir_server.search.tree import LAST_UPDATED, Criterion, Query
 from fhir_server.search.valued import valued
+from fhir_server.search.walking import walked, walks
 from fhir_server.snapshot import last_number
 from fhir_server.store import Page, Store, Stored
 from fhir_server.subsetting import subset
 from fhir_server.visible import visible
+
+_FEW: Final = 4
+"""More types than this are looked at first, whether there is anything of them."""
 
 
 class Asked(NamedTuple):
@@ -100,7 +104,8 @@ def _record(scope: Scope, asked: Asked, raw: str, found: _Page) -> AuditRecord:
 
 def _find(session: Session, store: Store, scope: Scope, asked: Asked, start: Position | None) -> _Page:
     lead = asked.lead
-    parts = [_parts(session, store, scope, asked, query) for query in asked.queries]
+    in_use = types_in_use(session) if len(asked.queries) > _FEW else frozenset(query.type for query in asked.queries)
+    parts = [_parts(session, store, scope, asked, query) for query in asked.queries if query.type in in_use]
     counting = lead.summary == "count" or lead.count == 0
     counted = sum(_count(session, store, scope, of_type) for of_type in parts if of_type) if counting or lead.total != "none" else None
     if counting:
@@ -145,6 +150,8 @@ def _next(session: Session, store: Store, scope: Scope, asked: Asked, parts: Seq
     if not all(has_column(key.param) for query in asked.queries for key in query.sort):
         return valued(session, store, scope, parts, start, limit)
     ranked = _ranked(asked)
+    if len(parts) == 1 and walks(session, parts[0], start, ranked=ranked):
+        return merged(session, walked(session.dialect, parts[0], store.access.row_filter(scope, parts[0].type)), start, limit)
     streams = [
         stream for part in parts for stream in streams_of(session, part, store.access.row_filter(scope, part.type), ranked=ranked)
     ]

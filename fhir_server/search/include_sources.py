@@ -23,8 +23,11 @@ from fhir_server.search.tree import Include
 from fhir_server.store import Store, Stored
 from fhir_server.visible import visible
 
-MAX_LINKS: Final = 20_000
-"""Most references into the resources of one round."""
+MAX_SOURCES: Final = 1000
+"""Most resources that refer to those of one round, by one `_revinclude`."""
+
+MAX_LINKS: Final = 5_000
+"""Most of their references."""
 
 
 class _Edge:
@@ -43,7 +46,7 @@ def sources(session: Session, store: Store, scope: Scope, includes: Sequence[Inc
     """Yield what refers to some resources and this reader may see; hidden references lead nowhere.
 
     Raises:
-        Invalid: There are more than MAX_LINKS references.
+        Invalid: There are more than MAX_SOURCES, or more than MAX_LINKS references.
     """
     if not includes:
         return
@@ -94,9 +97,9 @@ def _rows(session: Session, store: Store, scope: Scope, type_: str, params: Sequ
             f"AND d.param IN ({numbers}) AND d.value IN ({', '.join('?' * len(part))}) AND ({row_filter.sql.replace('{r}', 'r')}) LIMIT ?"
         )
         rows = session.all(sql, (*part, *row_filter.params, MAX_LINKS + 1))
-        if len(rows) > MAX_LINKS:
-            raise Invalid(f"More than {MAX_LINKS} references lead to this page; ask for a smaller _count.", code="too-costly")
         found.update((int(rid), int(rank)) for rid, rank in rows)
+        if len(rows) > MAX_LINKS or len(found) > MAX_SOURCES:
+            raise Invalid(f"More than {MAX_SOURCES} resources refer to this page; ask for a smaller _count.", code="too-costly")
     rids = sorted(found, key=lambda rid: (found[rid], rid))
     rows_ = by_rids(session, rids)
     return [rows_[rid] for rid in rids if rid in rows_]

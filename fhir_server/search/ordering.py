@@ -20,7 +20,7 @@ from fhir_server.search.tree import ID, LAST_UPDATED, Query, SortKey
 FIRST_NUMBER: Final = -(2**63) + 1
 LAST_NUMBER: Final = 2**63 - 1
 LAST_TEXT: Final = "\U0010ffff"
-_COLUMNS: Final = {"date": ("idx_date", "low"), "string": ("idx_string", "value"), "quantity": ("idx_quantity", "low"), "number": ("idx_quantity", "low")}
+COLUMNS: Final = {"date": ("idx_date", "low"), "string": ("idx_string", "value"), "quantity": ("idx_quantity", "low"), "number": ("idx_quantity", "low")}
 
 
 class Key(NamedTuple):
@@ -46,7 +46,7 @@ def is_rank(type_: str, key: SortKey) -> bool:
 
 def has_column(param: SearchParam) -> bool:
     """Whether the store holds values of a parameter that can be ordered."""
-    return param in (ID, LAST_UPDATED) or param.type in _COLUMNS
+    return param in (ID, LAST_UPDATED) or param.type in COLUMNS
 
 
 def missing(kind: str, *, descending: bool) -> int | float | str:
@@ -73,7 +73,7 @@ def _key(key: SortKey, ranked: bool) -> Key:
         return Key("r.rank", (), descending=False)
     if ranked:
         return Key(f"CASE WHEN r.rank = {UNDATED} THEN {FIRST_NUMBER} ELSE r.rank END", (), descending=True)
-    table, column = _COLUMNS[key.param.type]
+    table, column = COLUMNS[key.param.type]
     best = f"SELECT {'MAX' if key.descending else 'MIN'}(s.{column}) FROM {table} s WHERE s.rid = r.rid AND s.param = ?"
     return Key(f"COALESCE(({best}), ?)", (key.param.id, missing(key.param.type, descending=key.descending)), key.descending)
 

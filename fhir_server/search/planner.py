@@ -86,7 +86,7 @@ def plan(
     """
     keys = keys or sort_keys(query)
     driver = _choose(session, query, early_stop=not whole and len(keys) == 1 and keys[0].sql == "r.rank")
-    where = [*_probes(session.dialect, query, row_filter, driver), *([only] if only else [])]
+    where = [*probes(session.dialect, query, row_filter, driver), *([only] if only else [])]
     if driver is None:
         return Plan(Condition("resource r", ()), tuple(where), keys, "r.rid", "type")
     if driver.param is ID and len(driver.values) > 1:
@@ -113,7 +113,7 @@ def linked(dialect: str, query: Query, row_filter: RowFilter, param: SearchParam
     A scalar subquery, because PostgreSQL would turn EXISTS into a join over everything.
     """
     wanted = ", ".join("(?)" if dialect == "sqlite" else "(CAST(? AS bigint))" for _ in hashes)
-    text, params = _where(_probes(dialect, query, row_filter, None))
+    text, params = _where(probes(dialect, query, row_filter, None))
     sql = (
         f"WITH c(value) AS (VALUES {wanted}) SELECT c.value FROM c WHERE (SELECT 1 FROM idx_reference d "
         f"CROSS JOIN resource r WHERE d.param = ? AND d.value = c.value AND r.rid = d.rid AND {text} LIMIT 1) = 1"
@@ -121,7 +121,7 @@ def linked(dialect: str, query: Query, row_filter: RowFilter, param: SearchParam
     return sql, [*hashes, param.id, *params]
 
 
-def _probes(dialect: str, query: Query, row_filter: RowFilter, driver: Criterion | None) -> list[Condition]:
+def probes(dialect: str, query: Query, row_filter: RowFilter, driver: Criterion | None) -> list[Condition]:
     """List what must hold of a row r: its type, the criteria but the driving one, and that its reader may see it."""
     where = [Condition("r.type_id = ?", (TYPE_IDS[query.type],)), Condition("r.deleted = 0", ())]
     where += [condition(each, dialect) for each in query.criteria if each is not driver]
@@ -130,9 +130,18 @@ def _probes(dialect: str, query: Query, row_filter: RowFilter, driver: Criterion
     return where
 
 
+def selective(session: Session, query: Query) -> bool:
+    """Whether some criterion leaves so few that they can all be looked at."""
+    return any(_estimate(session, query.type, each) < ESTIMATE_LIMIT for each in _drivers(query))
+
+
+def _drivers(query: Query) -> list[Criterion]:
+    return [each for each in query.criteria if each.missing is None and each.modifier in ("", "exact", "above")]
+
+
 def _choose(session: Session, query: Query, *, early_stop: bool) -> Criterion | None:
     """Return the criterion with the fewest index rows; None if walking the type in order is better."""
-    candidates = [each for each in query.criteria if each.missing is None and each.modifier in ("", "exact", "above")]
+    candidates = _drivers(query)
     if len(candidates) == 1 and _ordered(candidates[0], session.dialect):
         return candidates[0]
     best: tuple[int, Criterion] | None = None
