@@ -22,6 +22,7 @@ from fhir_server.http.calls import Call, Gate, Work
 from fhir_server.http.negotiation import FORM, create_only, if_match, if_none_exist, patch_type, preferences
 from fhir_server.http.operation_answers import ANSWERS
 from fhir_server.http.public import public_answer
+from fhir_server.interactions.search_compartment import COMPARTMENTS, EVERY
 from fhir_server.operations.table import OPERATIONS, Operation
 from fhir_server.store import Written
 from fhir_server.type_ids import TYPE_IDS
@@ -54,6 +55,11 @@ ROUTES: Final = (
     Route("/<type_>", "POST", "create", "create"),
     Route("/<type_>", "GET", "search-type", "search"),
     Route("/<type_>/_search", "POST", "search-type", "search"),
+    Route("/<type_>/<id_>/<wanted>", "GET", "search-type", "search_compartment"),
+    Route("/<type_>/<id_>/_search", "POST", "search-type", "search_compartment"),
+    Route("/<type_>/<id_>/<wanted>/_search", "POST", "search-type", "search_compartment"),
+    Route("", "GET", "search-system", "search_system"),
+    Route("/_search", "POST", "search-system", "search_system"),
     Route("", "POST", "transaction", "bundle"),
     Route("/", "POST", "batch", "bundle"),
 )
@@ -215,13 +221,34 @@ class Api:
         events = self._gate.audit_events if type_ == audit_event.TYPE else None
 
         def work(call: Call) -> HttpAnswer:
-            query = "&".join(part for part in (call.query, _form(call)) if part)
+            query = _asked(call)
             if events is not None:
                 return json_answer(searchset(events.search(call.scope, query), self._gate.base, type_))
             page = self._door.search(call.scope, type_, query, lenient=preferences(call.environ).lenient)
             return json_answer(searchset(page, self._gate.base, type_))
 
         return self._do(environ, "search", type_, "", work)
+
+    def search_system(self, environ: Environ) -> HttpAnswer:
+        """Answer GET ?… and POST _search."""
+
+        def work(call: Call) -> HttpAnswer:
+            page = self._door.search_system(call.scope, _asked(call), lenient=preferences(call.environ).lenient)
+            return json_answer(searchset(page, self._gate.base, ""))
+
+        return self._do(environ, "search", None, "", work)
+
+    def search_compartment(self, environ: Environ, type_: str, id_: str, wanted: str = EVERY) -> HttpAnswer:
+        """Answer GET Type/id/Other?… and POST Type/id/Other/_search; `*`, or no other in a form, is every type."""
+
+        def work(call: Call) -> HttpAnswer:
+            place = (type_, id_, wanted)
+            page = self._door.search_compartment(call.scope, place, _asked(call), lenient=preferences(call.environ).lenient)
+            return json_answer(searchset(page, self._gate.base, "/".join(place)))
+
+        if type_ not in COMPARTMENTS or wanted not in (*TYPE_IDS, EVERY):
+            return self.other(environ, f"{type_}/{id_}/{wanted}")
+        return self._do(environ, "search", type_, id_, work)
 
     def bundle(self, environ: Environ) -> HttpAnswer:
         """Answer POST of a batch or transaction."""
@@ -293,6 +320,11 @@ def _bundle_type(body: bytes) -> str:
         return msgspec.json.decode(body, type=_Head).type
     except (msgspec.DecodeError, UnicodeDecodeError):
         return "transaction"
+
+
+def _asked(call: Call) -> str:
+    """Join what the address and the form of a search say."""
+    return "&".join(part for part in (call.query, _form(call)) if part)
 
 
 def _form(call: Call) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from chartloop.kernel import clock
+from fhir_server.interactions.search_compartment import COMPARTMENTS
 from fhir_server.media_types import NAMES
 from fhir_server.operations import table
 from fhir_server.patching.documents import FORMATS
@@ -20,13 +21,16 @@ from fhir_server.search.criteria import MODIFIERS, searchable_params
 from fhir_server.search.filter_operators import OPERATORS
 from fhir_server.search.filters import FILTER
 from fhir_server.search.hops import MAX_LINKED
+from fhir_server.search.including import MAX_INCLUDED
 from fhir_server.search.params import SearchParam
+from fhir_server.search.query import MAX_SORT_KEYS
 from fhir_server.search.registry import Snapshot
 from fhir_server.search.text_parameters import KIND
+from fhir_server.search.valued import MAX_VALUED
 from fhir_server.store import Store
 from fhir_server.type_ids import TYPE_IDS
 
-_SYSTEM: Final = frozenset({"transaction", "batch", "history-system"})
+_SYSTEM: Final = frozenset({"transaction", "batch", "history-system", "search-system"})
 _INTERNAL: Final = frozenset({"AuditEvent"})
 """Not written through the API."""
 
@@ -54,6 +58,8 @@ def capability_statement(base: str, interactions: tuple[str, ...], parameters: S
         "documentation": _searching(),
         "resource": [_resource(type_, on_types, parameters, full_text=full_text) for type_ in sorted(set(TYPE_IDS) - _INTERNAL)],
         "interaction": [{"code": code} for code in on_system],
+        "searchParam": [{"name": "_type", "type": "token"}],
+        "compartment": [f"http://hl7.org/fhir/CompartmentDefinition/{code[0].lower() + code[1:]}" for code in COMPARTMENTS],
         **({"operation": operations} if (operations := table.of_system()) else {}),
     }
     return msgspec.json.encode(
@@ -76,7 +82,8 @@ def _resource(type_: str, interactions: Sequence[str], parameters: Snapshot, *, 
     params = {code: param for code, param in searchable_params(type_, parameters).items() if full_text or param.type != KIND}
     defined = {each.param.code: {"definition": each.url} for each in parameters.defined(type_)}
     listed = [{"name": code, **defined.get(code, {}), "type": _published(params[code])} for code in sorted(params)]
-    includes = sorted(f"{type_}:{code}" for code, param in params.items() if param.type == "reference")
+    references = sorted(f"{type_}:{code}" for code, param in params.items() if param.type == "reference")
+    includes = ["*", f"{type_}:*", *references] if references else []
     return {
         "type": type_,
         "interaction": [{"code": code} for code in interactions],
@@ -88,6 +95,7 @@ def _resource(type_: str, interactions: Sequence[str], parameters: Snapshot, *, 
         "conditionalUpdate": True,
         "conditionalDelete": "single",
         **({"searchInclude": includes} if includes else {}),
+        "searchRevInclude": ["*"],
         "searchParam": [*listed, {"name": FILTER, "type": "special"}],
         **({"operation": operations} if (operations := table.of_type(type_)) else {}),
     }
@@ -104,7 +112,10 @@ def _searching() -> str:
     )
     return (
         f"Modifiers of every parameter: :missing. Of kinds: {modifiers}; reference: :identifier and :[type]. Chained parameters and "
-        f"_has, in each other too, over up to {MAX_DEPTH} references and {MAX_LINKED} resources at one end of each. Operators of {FILTER}: {_operators()}."
+        f"_has, in each other too, over up to {MAX_DEPTH} references and {MAX_LINKED} resources at one end of each. "
+        f"_sort by up to {MAX_SORT_KEYS} parameters of any kind, what has no value last; by tokens, references and uris where at most {MAX_VALUED} "
+        f"resources match. _include and _revinclude of Source:parameter, Source:* and *, also :iterate, up to {MAX_INCLUDED} resources. "
+        f"_list by ids of Lists; _security where the reader sees all of a type; _contained=false alone; no _query and no _score. Operators of {FILTER}: {_operators()}."
     )
 
 

@@ -12,6 +12,7 @@ from chartloop.kernel.db import Session, Tx
 from chartloop.kernel.errors import Forbidden, Invalid, PreconditionFailed
 from fhir_server.hashing import value_hash
 from fhir_server.search.hops import permitted_chain, permitted_junction, settled
+from fhir_server.search.lists import require_lists
 from fhir_server.search.parsing import parsed_now
 from fhir_server.search.planner import plan
 from fhir_server.search.tree import Query
@@ -24,13 +25,14 @@ def criteria(store: Store, scope: Scope, type_: str, query: str) -> Query:
     searching = acting(scope, "search")
     require(store, searching, type_)
     parsed = parsed_now(store, type_, query)
-    if not parsed.filters or parsed.includes or parsed.revincludes or parsed.sort:
+    if not (parsed.filters or parsed.lists) or parsed.includes or parsed.revincludes or parsed.sort:
         raise Invalid("A condition needs at least one search parameter, and only search parameters.")
     paths = parsed.paths()
     if paths and not store.access.searchable(searching, type_, paths):
         raise Forbidden("This condition uses elements that are hidden from you.")
     parsed.chains = [permitted_chain(store, searching, type_, chain) for chain in parsed.chains]
     parsed.junctions = [permitted_junction(store, searching, type_, junction) for junction in parsed.junctions]
+    require_lists(store, searching, parsed)
     return parsed
 
 

@@ -25,6 +25,8 @@ from fhir_server.interactions.history import history
 from fhir_server.interactions.patch import patch
 from fhir_server.interactions.read import read
 from fhir_server.interactions.search import search, searches
+from fhir_server.interactions.search_compartment import search_compartment
+from fhir_server.interactions.search_system import search_system
 from fhir_server.interactions.transaction import transaction
 from fhir_server.interactions.update import update
 from fhir_server.interactions.vread import vread
@@ -133,6 +135,14 @@ class Repository:
     def searches(self, scope: Scope, asked: Iterable[tuple[str, str]]) -> list[Page]:
         """Return the first page of each of some searches, each a type and a query: audited one by one, durable together."""
         return searches(self._store, scope, asked)
+
+    def search_system(self, scope: Scope, query: str, *, lenient: bool = False) -> Page:
+        """Return one page of a search on every type, or on those that `_type` names."""
+        return search_system(self._store, scope, query, lenient=lenient)
+
+    def search_compartment(self, scope: Scope, place: tuple[str, str, str], query: str, *, lenient: bool = False) -> Page:
+        """Return one page of a search in the compartment of a resource: its type, its id, and the type to look for or `*`."""
+        return search_compartment(self._store, scope, place, query, lenient=lenient)
 
     def all(self, scope: Scope, type_: str, query: str) -> Iterator[Stored]:
         """Yield the matches of every page."""

@@ -119,6 +119,13 @@ def by_rids(session: Session, rids: Sequence[int]) -> dict[int, Row]:
     return found
 
 
+def types_in_use(session: Session) -> frozenset[str]:
+    """List the types of which something was stored once."""
+    numbers = ", ".join(f"({number})" for number in TYPE_NAMES)
+    sql = f"WITH t(id) AS (VALUES {numbers}) SELECT t.id FROM t WHERE EXISTS (SELECT 1 FROM resource r WHERE r.type_id = t.id)"
+    return frozenset(TYPE_NAMES[row[0]] for row in session.all(sql, ()))
+
+
 def packed_bodies(session: Session, rids: Sequence[int]) -> list[tuple[int, int, bytes]]:
     """Fetch codec, dictionary and body of the current versions of rows that a filtered search has found."""
     sql = (

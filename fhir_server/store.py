@@ -83,6 +83,7 @@ class Page(NamedTuple):
     next: str | None
     self_query: str
     warnings: tuple[Issue, ...] = ()
+    previous: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,7 @@ resource_label = Table(
     Column("rid", BigInteger, nullable=False),
     Column("label", SmallInteger, nullable=False),
     PrimaryKeyConstraint("rid", "label"),
+    Index("resource_label_by_label", "label", "rid"),
     sqlite_with_rowid=False,
 )
 

@@ -55,9 +55,13 @@ def _bundle(
 
 
 def _links(page: Page, base: str, address: str) -> list[tuple[str, str]]:
-    links = [("self", f"{base}/{address}?{page.self_query}" if page.self_query else f"{base}/{address}")]
+    place = f"{base}/{address}" if address else base
+    said = f"{place}?{page.self_query}" if page.self_query else place
+    links = [("self", said)]
+    if page.previous is not None:
+        links += [("first", said), ("previous", f"{place}?{page.previous}")]
     if page.next is not None:
-        links.append(("next", f"{base}/{address}?{page.next}"))
+        links.append(("next", f"{place}?{page.next}"))
     return links
 
 

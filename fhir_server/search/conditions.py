@@ -14,6 +14,7 @@ from fhir_server.hashing import value_hash
 from fhir_server.indexing.rows import STRING_LENGTH, clinical_date, rank_of, unit_hash
 from fhir_server.indexing.values import fold
 from fhir_server.search.params import SearchParam
+from fhir_server.search.security import is_security, labelled, labelled_rows
 from fhir_server.search.string_operators import STRING_OPERATORS, compared
 from fhir_server.search.text_parameters import KIND, text_condition, text_rows
 from fhir_server.search.tree import ID, LAST_UPDATED, Criterion
@@ -67,6 +68,8 @@ def condition(criterion: Criterion, dialect: str, *, indexed: bool = False) -> C
         return _any(parts)
     if param.type == KIND:
         return Condition(*text_condition(criterion, dialect))
+    if is_security(param):
+        return Condition(*labelled(criterion, _wanted(criterion)))
     if criterion.missing is not None:
         return _missing(param, missing=criterion.missing)
     table = _TABLES[param.type]
@@ -92,6 +95,8 @@ def driver_rows(criterion: Criterion, dialect: str) -> DriverRows:
     param = criterion.param
     if param.type == KIND:
         return DriverRows(*text_rows(criterion, dialect), ordered=False, bounded=False)
+    if is_security(param):
+        return DriverRows(*labelled_rows(criterion, _wanted(criterion)), ordered=False, bounded=True)
     values = _values(criterion, "d", dialect)
     ordered = param.type in _EQUALITY and len(_wanted(criterion)) == 1
     scan = param.type in ("date", "quantity", "number") and not all(_bounded(value) for value in criterion.values)

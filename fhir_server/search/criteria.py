@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from fhir_server.indexing.values import fold
 from fhir_server.search import values as search_values
 from fhir_server.search.params import SearchParam
+from fhir_server.search.security import is_security, with_labels
 from fhir_server.search.text_parameters import KIND, read_text, text_params
 from fhir_server.search.tree import ID, OF_EVERY_TYPE, Criterion
 from fhir_server.search.values import Value
@@ -34,9 +35,6 @@ MODIFIERS: Final[Mapping[str, frozenset[str]]] = {
 }
 """By kind of parameter; besides them every kind takes `:missing`, and a reference `:identifier` and `:[type]`."""
 
-NOT_SEARCHABLE: Final = frozenset({"_security"})
-"""Labels are in no stored body, and a search on them would disclose them."""
-
 ParamsOf = Callable[[str], Mapping[str, SearchParam]]
 
 
@@ -50,7 +48,7 @@ class Refusal(NamedTuple):
 def searchable_params(type_: str, params_of: ParamsOf) -> dict[str, SearchParam]:
     """Search parameters of a type by code."""
     params = {**params_of(type_), **OF_EVERY_TYPE}
-    return {code: param for code, param in params.items() if code not in NOT_SEARCHABLE and param.type in MODIFIERS} | text_params(type_)
+    return {code: with_labels(param) for code, param in params.items() if param.type in MODIFIERS} | text_params(type_)
 
 
 def read_criterion(param: SearchParam, modifier: str, value: str, base: str) -> Criterion | Refusal:
@@ -60,6 +58,8 @@ def read_criterion(param: SearchParam, modifier: str, value: str, base: str) -> 
         return found if isinstance(found, Criterion) else Refusal(*found)
     if modifier == "missing":
         return _missing(param, value)
+    if is_security(param) and modifier not in ("", "not"):
+        return Refusal("not-supported", f"Modifier :{modifier[:32]} is not supported for {param.code}.")
     if modifier == "identifier" and param.type == "reference":
         # The identifier of a reference is indexed as a token of the same parameter.
         param, modifier = replace(param, type="token"), ""

@@ -29,11 +29,14 @@ class Position(NamedTuple):
 
     after: tuple[object, ...]
     snapshot: int
+    back: bool = False
+    """The page ends before them instead."""
 
 
 def seal(secret: bytes, subject: Subject, query: str, position: Position) -> str:
     """Write a position as a token: encrypted, because internal numbers would tell how much is hidden."""
-    payload = json.dumps([list(position.after), position.snapshot, _reader(secret, subject)], separators=(",", ":")).encode()
+    said = [list(position.after), position.snapshot, _reader(secret, subject), position.back]
+    payload = json.dumps(said, separators=(",", ":"), ensure_ascii=False).encode()
     padded = payload + b" " * (-len(payload) % _BLOCK)
     return base64.urlsafe_b64encode(_cipher(secret).encrypt(padded, [query.encode()])).decode().rstrip("=")
 
@@ -48,12 +51,12 @@ def unseal(secret: bytes, subject: Subject, query: str, token: str) -> Position:
     try:
         sealed = base64.b64decode(token[:_MAX] + "=" * (-len(token[:_MAX]) % 4), altchars=b"-_", validate=True)
         payload = _cipher(secret).decrypt(sealed, [query.encode()])
-    except (binascii.Error, ValueError, InvalidTag):
+        after, snapshot, reader, back = msgspec.json.decode(payload, type=tuple[list[int | float | str], int, str, bool])
+    except (binascii.Error, ValueError, InvalidTag, msgspec.ValidationError):
         raise Invalid("This page link was changed, or belongs to another query.") from None
-    after, snapshot, reader = msgspec.json.decode(payload, type=tuple[list[int | float | str], int, str])
     if reader != _reader(secret, subject):
         raise Forbidden("This page link belongs to another reader.")
-    return Position(tuple(after), snapshot)
+    return Position(tuple(after), snapshot, back)
 
 
 @lru_cache(maxsize=8)

@@ -21,6 +21,7 @@ from chartloop.kernel.errors import Forbidden, Invalid
 from fhir_server.hashing import value_hash
 from fhir_server.indexing.compiler import LISTS, Extractor, compile_extractor
 from fhir_server.rows import packed_bodies
+from fhir_server.search.lists import listed
 from fhir_server.search.params import SearchParam, leaves_of_param
 from fhir_server.search.planner import linked, plan
 from fhir_server.search.tree import ID, Branch, Chain, Criterion, Junction, Node, Query
@@ -73,11 +74,13 @@ def permitted_junction(store: Store, scope: Scope, type_: str, junction: Junctio
 
 
 def settled(session: Session, store: Store, scope: Scope, query: Query) -> Query:
-    """Answer the chains of a query, under the scope.
+    """Answer the lists and chains of a query, under the scope.
 
     Raises:
         Invalid: Both ends of a hop have more than MAX_LINKED resources.
     """
+    if query.lists:
+        query = replace(query, criteria=[*query.criteria, *listed(session, store, scope, query)], lists=[])
     if not query.chains and not query.junctions:
         return query
     try:

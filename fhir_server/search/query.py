@@ -5,7 +5,7 @@ Spec: https://hl7.org/fhir/R4/search.html
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Collection, Container
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -14,7 +14,10 @@ from fhir_server.media_types import NAMES, wanted_format
 from fhir_server.search.chains import read_parameter
 from fhir_server.search.criteria import ParamsOf, Refusal, searchable_params
 from fhir_server.search.filters import FILTER, read_filter
-from fhir_server.search.tree import ID, Chain, Criterion, Include, Junction, Node, Query, SortKey
+from fhir_server.search.include_syntax import INCLUDES, read_include
+from fhir_server.search.security import is_security
+from fhir_server.search.tree import Chain, Criterion, Junction, Node, Query, SortKey
+from fhir_server.search.whole_syntax import OF_THE_WHOLE, read_whole
 from fhir_server.subset_query import SUMMARIES, element_names, problem
 
 MAX_COUNT: Final = 1000
@@ -25,30 +28,38 @@ MAX_SORT_KEYS: Final = 3
 CURSOR: Final = "_cursor"
 """Our own parameter: the signed position of a page link."""
 
-SORTABLE: Final = frozenset({"date", "string"})
-PARAMETERS_OF_RESULTS: Final = frozenset(
-    {"_sort", "_count", "_include", "_revinclude", "_total", "_summary", "_elements", "_format", "_pretty", CURSOR}
-)
+_UNORDERED: Final = {"_score": "there is no score here", "_security": "labels have no order"}
+PARAMETERS_OF_RESULTS: Final = frozenset({"_sort", "_count", "_total", "_summary", "_elements", "_format", "_pretty", CURSOR, *INCLUDES})
 ONCE: Final = frozenset({"_count", "_total", "_summary"})
 """Of two values one would be ignored."""
 
 
 def parse(
-    type_: str, query: str, params_of: ParamsOf, *, base: str = "", lenient: bool = False, filling: Container[str] = ()
+    type_: str,
+    query: str,
+    params_of: ParamsOf,
+    *,
+    base: str = "",
+    lenient: bool = False,
+    filling: Container[str] = (),
+    among: Collection[str] = (),
 ) -> Query:
-    """Parse a query string; `filling` are the codes of parameters that are being indexed.
+    """Parse a query string.
+
+    Args:
+        type_: Resource type.
+        query: What a client sent.
+        params_of: Search parameters by type.
+        base: Addresses below it are our own.
+        lenient: Ignore unknown parameters.
+        filling: Codes of parameters that are being indexed.
+        among: The types that are searched together, if there are others.
 
     Raises:
         Invalid: Unknown parameters (unless lenient), modifiers that are not built, or malformed values, all of them.
     """
-    parser = _Parser(type_, params_of, base, lenient, filling)
-    try:
-        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=False, errors="strict", max_num_fields=200)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise Invalid(issues=(Issue("error", "invalid", "The query string cannot be read."),)) from error
-    if any("\x00" in text for pair in pairs for text in pair):  # no FHIR string holds it, and PostgreSQL takes none
-        raise Invalid(issues=(Issue("error", "invalid", "The query string contains the character U+0000."),))
-    for name, value in pairs:
+    parser = _Parser(type_, params_of, base, lenient, filling, among or (type_,))
+    for name, value in pairs_of(query):
         parser.take(name, value)
     if parser.query.elements and parser.query.summary not in ("false", "count"):
         parser.issues.append(problem(type_, ""))
@@ -63,8 +74,23 @@ def _count(node: Node, kind: type[Criterion | Chain]) -> int:
     return int(isinstance(node, kind))
 
 
+def pairs_of(query: str) -> list[tuple[str, str]]:
+    """Split a query string.
+
+    Raises:
+        Invalid: It cannot be read.
+    """
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=False, errors="strict", max_num_fields=200)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise Invalid(issues=(Issue("error", "invalid", "The query string cannot be read."),)) from error
+    if any("\x00" in text for pair in pairs for text in pair):  # no FHIR string holds it, and PostgreSQL takes none
+        raise Invalid(issues=(Issue("error", "invalid", "The query string contains the character U+0000."),))
+    return pairs
+
+
 class _Parser:
-    def __init__(self, type_: str, params_of: ParamsOf, base: str, lenient: bool, filling: Container[str]) -> None:
+    def __init__(self, type_: str, params_of: ParamsOf, base: str, lenient: bool, filling: Container[str], among: Collection[str]) -> None:
         self.query = Query(type_)
         self.issues: list[Issue] = []
         self._params_of = params_of
@@ -74,6 +100,7 @@ class _Parser:
         self._criteria = 0
         self._chains = 0
         self._filling = filling
+        self._among = among
 
     def refuse(self, code: str, text: str, name: str) -> None:
         self.issues.append(Issue("error", code, text, f"http.{name[:64]}"))
@@ -85,6 +112,9 @@ class _Parser:
             if name not in ("_pretty", CURSOR):
                 self.query.pairs.append((name, value))
             self._result(name, value)
+            return
+        if name in OF_THE_WHOLE:
+            self._whole(name, value)
             return
         read_one = read_filter if name == FILTER else read_parameter
         read = read_one(self.query.type, name, value, self._params_of, self._base)
@@ -121,10 +151,10 @@ class _Parser:
             self._count(value)
         elif name == "_sort":
             self._sort(value)
-        elif name in ("_include", "_revinclude"):
+        elif name in INCLUDES:
             self._include(name, value)
         elif name == "_total":
-            self._one_of(name, value, ("none", "accurate"))
+            self._one_of(name, value, ("none", "estimate", "accurate"))
             self.query.total = value
         elif name == "_summary":
             self.query.summary = value if value in (*SUMMARIES, "count") else self._refused(name)
@@ -141,7 +171,7 @@ class _Parser:
 
     def _one_of(self, name: str, value: str, allowed: tuple[str, ...]) -> None:
         if value not in allowed:
-            self.refuse("not-supported", f"{name} takes {' or '.join(allowed[:2])}.", name)
+            self.refuse("not-supported", f"{name} takes {' or '.join(allowed[:3])}.", name)
 
     def _count(self, value: str) -> None:
         if not value.isascii() or not value.isdigit() or len(value) > 10:
@@ -149,28 +179,27 @@ class _Parser:
             return
         self.query.count = min(int(value), MAX_COUNT)
 
+    def _whole(self, name: str, value: str) -> None:
+        self.query.pairs.append((name, value))
+        refusal = read_whole(self.query, name, value)
+        if refusal is not None:
+            self.refuse(*refusal, name)
+
     def _sort(self, value: str) -> None:
         for key in value.split(","):
             descending, code = key.startswith("-"), key.removeprefix("-")
             param = self._params.get(code)
-            if param is None or (param.type not in SORTABLE and param is not ID):
-                self.refuse("not-supported", f"Sorting {self.query.type} by {code[:64]!r} is not supported.", "_sort")
+            if param is None or is_security(param):
+                reason = _UNORDERED.get(code, "it has no such parameter")
+                self.refuse("not-supported", f"{self.query.type} cannot be sorted by {code[:64]!r}: {reason}.", "_sort")
             else:
                 self.query.sort.append(SortKey(param, descending))
         if len(self.query.sort) > MAX_SORT_KEYS:
             self.refuse("too-costly", f"_sort takes at most {MAX_SORT_KEYS} keys.", "_sort")
 
     def _include(self, name: str, value: str) -> None:
-        parts = value.split(":")
-        source, code, target = (*parts, "", "")[:3]
-        param = self._params_of(source).get(code) if len(parts) in (2, 3) else None
-        if param is None or param.type != "reference" or (target and param.targets and target not in param.targets):
-            self.refuse("not-supported", f"{name} takes Source:parameter or Source:parameter:Target.", name)
-        elif name == "_include" and source != self.query.type:
-            self.refuse("not-supported", f"_include starts at {self.query.type}.", name)
-        elif name == "_include":
-            self.query.includes.append(Include(source, param, target))
-        elif target and target != self.query.type:
-            self.refuse("not-supported", f"_revinclude ends at {self.query.type}.", name)
+        read = read_include(self._among, name, value, self._params_of)
+        if isinstance(read, Refusal):
+            self.refuse(*read, name)
         else:
-            self.query.revincludes.append(Include(source, param, target))
+            (self.query.includes if name.startswith("_include") else self.query.revincludes).append(read)

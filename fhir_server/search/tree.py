@@ -76,11 +76,13 @@ class SortKey(NamedTuple):
 
 
 class Include(NamedTuple):
-    """`Source:param[:Target]`."""
+    """`Source:param[:Target]`; an empty source or target is any type, no parameter is every reference."""
 
     source: str
-    param: SearchParam
+    param: SearchParam | None
     target: str
+    iterate: bool = False
+    """Followed from what is included too, not only from the matches."""
 
 
 @dataclass(slots=True)
@@ -99,6 +101,8 @@ class Query:
     elements: frozenset[str] = frozenset()
     includes: list[Include] = field(default_factory=list)
     revincludes: list[Include] = field(default_factory=list)
+    lists: list[tuple[str, ...]] = field(default_factory=list)
+    """Ids of Lists: of each `_list`, one of them names the resource."""
     cursor: str = ""
     ignored: list[str] = field(default_factory=list)
     pairs: list[tuple[str, str]] = field(default_factory=list)

@@ -37,7 +37,6 @@ PLAN = Plan(CORPUS) if CORPUS.is_dir() else None
 CUSTOM = {"role", "asserted-date", "discharge-disposition", "description"}
 """Parameters that US Core defines itself."""
 ALL = [search for search in PLAN.searches() if not CUSTOM & set(search.names)] if PLAN else []
-AREA = "FHIR R4: US Core search"
 OWN = (
     {"resourceType": "CarePlan", "id": "own", "status": "active", "intent": "plan", "subject": {"reference": "Patient/example"},
      "category": [{"coding": [{"system": "http://hl7.org/fhir/us/core/CodeSystem/careplan-category", "code": "assess-plan"}]}],
@@ -125,7 +124,7 @@ def written(parts: tuple[Part, ...]) -> str:
     return "&".join(f"{name}{modifier}={quote(text, safe='')}" for name, modifier, text in parts)
 
 
-@pytest.mark.conformance(AREA, "every search of the Inferno 6.1.0 plan finds the examples that have the values, and no others")
+@pytest.mark.conformance("FHIR R4: US Core search", "every search of the Inferno 6.1.0 plan finds the examples that have the values, and no others")
 def test_every_search_of_the_plan_finds_what_has_the_values_and_nothing_else(world, search):
     combinations = {parts: None for resource in world.resources[search.type] for parts in asked_together(search, resource, 6)}
     for parts in islice(combinations, 150):
@@ -137,7 +136,7 @@ def test_every_search_of_the_plan_finds_what_has_the_values_and_nothing_else(wor
     assert combinations, "no example has all of the values"
 
 
-@pytest.mark.conformance(AREA, "dates compare by every prefix that the Inferno 6.1.0 plan names")
+@pytest.mark.conformance("FHIR R4: US Core search", "dates compare by every prefix that the Inferno 6.1.0 plan names")
 def test_dates_compare_by_every_prefix(world, search):
     dates = [name for name in search.names if PLAN.definition(search, name)[":comparators"]]
     for name in dates:
@@ -151,7 +150,7 @@ def test_dates_compare_by_every_prefix(world, search):
                 assert {each["id"] for each in world.found(search.type, written(parts))} == wanted, parts
 
 
-@pytest.mark.conformance(AREA, "lists of values, and the same search by POST, find what the values find one by one")
+@pytest.mark.conformance("FHIR R4: US Core search", "lists of values, and the same search by POST, find what the values find one by one")
 def test_lists_of_values_and_post_find_the_same(world, search):
     name = search.names[-1]
     having = [each for each in world.resources[search.type] if asked_together(search, each, 1)]
@@ -165,7 +164,7 @@ def test_lists_of_values_and_post_find_the_same(world, search):
             assert {entry["resource"]["id"] for entry in form["entry"]} == one_by_one
 
 
-@pytest.mark.conformance(AREA, "the includes of the Inferno 6.1.0 plan bring what the examples refer to, once")
+@pytest.mark.conformance("FHIR R4: US Core search", "the includes of the Inferno 6.1.0 plan bring what the examples refer to, once")
 def test_includes_bring_what_is_referred_to(world):
     brought = 0
     stored = {f"{each['resourceType']}/{each['id']}" for found in world.resources.values() for each in found}
@@ -182,7 +181,7 @@ def test_includes_bring_what_is_referred_to(world):
     assert brought >= 2
 
 
-@pytest.mark.conformance(AREA, "the reverse includes of the Inferno 6.1.0 plan bring the Provenance of what is found")
+@pytest.mark.conformance("FHIR R4: US Core search", "the reverse includes of the Inferno 6.1.0 plan bring the Provenance of what is found")
 def test_reverse_includes_bring_the_provenance(world):
     brought = set()
     for type_ in {group[":resource"] for group in PLAN.groups.values() if "Provenance:target" in group[":revincludes"]}:
@@ -196,7 +195,7 @@ def test_reverse_includes_bring_the_provenance(world):
     assert brought
 
 
-@pytest.mark.conformance(AREA, "what the plan's profiles hold can be read, read by version, and followed by its references")
+@pytest.mark.conformance("FHIR R4: US Core search", "what the plan's profiles hold can be read, read by version, and followed by its references")
 def test_examples_are_read_and_their_references_are_followed(world):
     stored = {f"{each['resourceType']}/{each['id']}" for found in world.resources.values() for each in found}
     followed = set()
