@@ -133,3 +133,30 @@ idx_quantity = _range_index(
     Column("unit", BigInteger, nullable=False),
     Column("code", BigInteger, nullable=False),
 )
+idx_composite = _range_index(
+    "idx_composite",
+    Column("first", BigInteger, nullable=False),
+    Column("low", Double, nullable=False),
+    Column("high", Double, nullable=False),
+    Column("unit", BigInteger, nullable=False),
+    Column("code", BigInteger, nullable=False),
+    Column("value", ORDERED_TEXT, nullable=False),
+    Column("system", Integer, nullable=False),
+)
+idx_position = _range_index(
+    "idx_position",
+    Column("z", Double, nullable=False),
+    Column("x", Double, nullable=False),
+    Column("y", Double, nullable=False),
+)
+
+known_unit = Table(
+    "known_unit",
+    METADATA,
+    Column("dimension", BigInteger, nullable=False),
+    Column("unit", BigInteger, nullable=False),
+    Column("code", Text, nullable=False),
+    PrimaryKeyConstraint("dimension", "unit"),
+    sqlite_with_rowid=False,
+)
+"""Units of stored quantities by what they measure: a search asks in all that are commensurable."""

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from fhir_server.indexing.compiler import Extractor, compile_extractor
+from fhir_server.indexing.composites import groups_of
 from fhir_server.search.params import leaves_of
 
 
@@ -23,6 +24,8 @@ class IndexValues(NamedTuple):
     quantities: list[tuple[int, str, str, float, float, str]]
     uris: list[tuple[int, str]]
     numbers: list[tuple[int, float, float, str]]
+    composites: list[tuple[Any, ...]]
+    positions: list[tuple[int, float, float]]
 
 
 def extract(type_: str, resource: Mapping[str, Any], *, base: str = "") -> IndexValues:
@@ -30,18 +33,19 @@ def extract(type_: str, resource: Mapping[str, Any], *, base: str = "") -> Index
 
     Rows: tokens (param, system, code), strings (param, folded, original), dates (param, low µs, high µs, half open),
     references (param, type, id, original; no id where it points elsewhere), quantities (param, system, code, low, high,
-    exact value), uris (param, value), numbers (param, low, high, exact value).
+    exact value), uris (param, value), numbers (param, low, high, exact value), composites (param, kinds of the components, a
+    row of each component, with 0 for its param), positions (param, latitude, longitude).
 
     Args:
         type_: Resource type.
         resource: The parsed resource; it has passed validation.
         base: Base URL of this server without a slash at its end: absolute references under it count as relative.
     """
-    values = IndexValues([], [], [], [], [], [], [])
+    values = IndexValues([], [], [], [], [], [], [], [], [])
     _extractor(type_)(resource, *values, base)
     return IndexValues(*(rows if len(rows) < 2 else list(dict.fromkeys(rows)) for rows in values))  # type: ignore[arg-type]
 
 
 @cache
 def _extractor(type_: str) -> Extractor:
-    return compile_extractor(f"extract_{type_}", leaves_of(type_))
+    return compile_extractor(f"extract_{type_}", leaves_of(type_), groups_of(type_))

@@ -11,11 +11,15 @@ from typing import Final, NamedTuple
 import msgspec
 
 from fhir_server.hashing import value_hash
-from fhir_server.indexing.rows import STRING_LENGTH, clinical_date, rank_of, unit_hash
+from fhir_server.indexing.composite_rows import STRING_LENGTH
+from fhir_server.indexing.rows import clinical_date, rank_of
 from fhir_server.indexing.values import fold
+from fhir_server.search.amounts import compared
+from fhir_server.search.combinations import combined
+from fhir_server.search.near import Near, within
 from fhir_server.search.params import SearchParam
 from fhir_server.search.tree import ID, LAST_UPDATED, Criterion
-from fhir_server.search.values import Amount, DateRange, ReferenceTo, Text, Token, Value, ancestors
+from fhir_server.search.values import Amount, Combination, DateRange, ReferenceTo, Text, Token, Value, ancestors
 from fhir_server.type_ids import TYPE_IDS
 
 _TABLES: Final = {
@@ -26,6 +30,8 @@ _TABLES: Final = {
     "date": "idx_date",
     "quantity": "idx_quantity",
     "number": "idx_quantity",
+    "composite": "idx_composite",
+    "special": "idx_position",
 }
 _EQUALITY: Final = frozenset({"token", "uri", "reference"})
 _SHORT: Final = 32
@@ -66,13 +72,13 @@ def condition(criterion: Criterion, dialect: str, *, indexed: bool = False) -> C
     if criterion.missing is not None:
         return _missing(param, missing=criterion.missing)
     table = _TABLES[param.type]
-    values = _values(criterion, "t", dialect)
+    of_param, values = _of_param(param, "t"), _values(criterion, "t", dialect)
     if param.type in _EQUALITY and len(_wanted(criterion)) > _SHORT:
-        found = f"r.rid IN (SELECT t.rid FROM {table} t WHERE t.param = ? AND {values.sql})"
+        found = f"r.rid IN (SELECT t.rid FROM {table} t WHERE {of_param.sql} AND {values.sql})"
     else:
         place = "t.rank = r.rank AND t.rid = r.rid" if param.type in _EQUALITY else "t.rid = r.rid"
-        found = f"EXISTS (SELECT 1 FROM {table} t WHERE {place} AND t.param = ? AND {values.sql})"
-    return Condition(f"NOT {found}" if criterion.modifier == "not" else found, (param.id, *values.params))
+        found = f"EXISTS (SELECT 1 FROM {table} t WHERE {place} AND {of_param.sql} AND {values.sql})"
+    return Condition(f"NOT {found}" if criterion.modifier == "not" else found, (*of_param.params, *values.params))
 
 
 def listed_ids(criterion: Criterion, dialect: str) -> tuple[Condition, Condition]:
@@ -86,11 +92,11 @@ def listed_ids(criterion: Criterion, dialect: str) -> tuple[Condition, Condition
 def driver_rows(criterion: Criterion, dialect: str) -> DriverRows:
     """Write the index rows of one criterion."""
     param = criterion.param
-    values = _values(criterion, "d", dialect)
+    of_param, values = _of_param(param, "d"), _values(criterion, "d", dialect)
     ordered = param.type in _EQUALITY and len(_wanted(criterion)) == 1
     scan = param.type in ("date", "quantity", "number") and not all(_bounded(value) for value in criterion.values)
     return DriverRows(
-        _TABLES[param.type], f"d.param = ? AND {values.sql}", (param.id, *values.params), ordered, not scan
+        _TABLES[param.type], f"{of_param.sql} AND {values.sql}", (*of_param.params, *values.params), ordered, not scan
     )
 
 
@@ -107,7 +113,15 @@ def rank_bound(type_: str, criterion: Criterion) -> Condition | None:
 
 def _bounded(value: Value) -> bool:
     """Tell whether the rows of a range are next to each other at one end of the index."""
-    return isinstance(value, DateRange | Amount) and value.prefix not in ("ne", "gt", "ge")
+    if isinstance(value, Amount):
+        return value.prefix not in ("ne", "ap")
+    return isinstance(value, DateRange) and value.prefix not in ("ne", "gt", "ge")
+
+
+def _of_param(param: SearchParam, alias: str) -> Condition:
+    """Choose the index rows of a parameter; a composite may have those of several."""
+    parts = param.parts or (param.id,)
+    return Condition(f"{alias}.param IN ({', '.join('?' * len(parts))})" if len(parts) > 1 else f"{alias}.param = ?", parts)
 
 
 def _any(parts: list[Condition]) -> Condition:
@@ -130,7 +144,8 @@ def _missing(param: SearchParam, *, missing: bool) -> Condition:
     """Probe for any index row of a parameter; a reference may be an identifier alone, which is a token."""
     word, table = "NOT " if missing else "", _TABLES[param.type]
     if param.type not in _EQUALITY:  # these tables are found by resource
-        return Condition(f"{word}EXISTS (SELECT 1 FROM {table} t WHERE t.rid = r.rid AND t.param = ?)", (param.id,))
+        of_param = _of_param(param, "t")
+        return Condition(f"{word}EXISTS (SELECT 1 FROM {table} t WHERE t.rid = r.rid AND {of_param.sql})", of_param.params)
     rows = f"SELECT t.rid FROM {table} t WHERE t.param = ?"
     if param.type != "reference":
         return Condition(f"r.rid {word}IN ({rows})", (param.id,))
@@ -157,7 +172,11 @@ def _range(criterion: Criterion, value: Value, alias: str) -> Condition:
     if isinstance(value, DateRange):
         return _date(value, alias)
     if isinstance(value, Amount):
-        return _amount(value, alias)
+        return Condition(*compared(value, alias))
+    if isinstance(value, Near):
+        return Condition(*within(value, alias))
+    if isinstance(value, Combination):
+        return Condition(*combined(criterion.param, value, alias, _hashes, lambda param, part: _range(Criterion(param, (part,)), part, alias)))
     return _string(criterion.modifier, value.text if isinstance(value, Text) else "", alias)
 
 
@@ -217,27 +236,3 @@ def _updated(value: DateRange, column: str) -> Condition:
         "ge": lambda: Condition(f"{column} >= ?", (value.low,)),
         "le": lambda: Condition(f"{column} < ?", (value.high,)),
     }[value.prefix]()
-
-
-def _amount(value: Amount, alias: str) -> Condition:
-    """Compare numbers; equality takes the precision of the search value, the others its exact value."""
-    low, high = f"{alias}.low", f"{alias}.high"
-    inside = f"({low} >= ? AND {high} <= ?)"
-    number = {
-        "eq": lambda: Condition(inside, (value.low, value.high)),
-        "ne": lambda: Condition(f"NOT {inside}", (value.low, value.high)),
-        "gt": lambda: Condition(f"{high} > ?", (value.value,)),
-        "sa": lambda: Condition(f"{low} > ?", (value.value,)),
-        "lt": lambda: Condition(f"{low} < ?", (value.value,)),
-        "eb": lambda: Condition(f"{high} < ?", (value.value,)),
-        "ge": lambda: Condition(f"{high} >= ?", (value.value,)),
-        "le": lambda: Condition(f"{low} <= ?", (value.value,)),
-        "ap": lambda: Condition(inside, (value.value - abs(value.value) / 10, value.value + abs(value.value) / 10)),
-    }[value.prefix]()
-    if value.code is None:
-        return number
-    unit = f"{alias}.code" if value.system is None else f"{alias}.unit"
-    wanted = value_hash(value.code) if value.system is None else unit_hash(value.system, value.code)
-    return Condition(f"({number.sql} AND {unit} = ?)", (*number.params, wanted))
-
-

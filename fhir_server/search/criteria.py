@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from fhir_server.search import values as search_values
+from fhir_server.search.combinations import MAX_COMBINATIONS, combination
 from fhir_server.search.params import SearchParam
 from fhir_server.search.tree import OF_EVERY_TYPE, Criterion
 from fhir_server.search.values import Value
@@ -29,11 +30,20 @@ MODIFIERS: Final[Mapping[str, frozenset[str]]] = {
     "quantity": frozenset({""}),
     "number": frozenset({""}),
     "uri": frozenset({"", "above"}),
+    "composite": frozenset({""}),
+    "special": frozenset({""}),
 }
 """By kind of parameter; besides them every kind takes `:missing`, and a reference `:identifier` and `:[type]`."""
 
 NOT_SEARCHABLE: Final = frozenset({"_security"})
 """Labels are in no stored body, and a search on them would disclose them."""
+
+_READERS: Final[Mapping[str, Callable[[str], Value | None]]] = {
+    "date": search_values.date,
+    "quantity": search_values.amount,
+    "number": search_values.number,
+    "special": search_values.position,
+}
 
 ParamsOf = Callable[[str], Mapping[str, SearchParam]]
 
@@ -62,8 +72,9 @@ def read_criterion(param: SearchParam, modifier: str, value: str, base: str) -> 
     if modifier not in MODIFIERS[param.type] and not of_type:
         return Refusal("not-supported", f"Modifier :{modifier[:32]} is not supported for {param.code}.")
     parts = search_values.split(value, ",")
-    if len(parts) > MAX_VALUES:
-        return Refusal("too-costly", f"A parameter has at most {MAX_VALUES} values.")
+    most = MAX_COMBINATIONS if param.type in ("composite", "special") else MAX_VALUES
+    if len(parts) > most:
+        return Refusal("too-costly", f"A parameter has at most {most} values.")
     values = [_value(param, of_type or modifier, part, base) for part in parts]
     if None in values:
         return _refused_value(param, values.index(None) + 1, parts[values.index(None)])
@@ -81,16 +92,20 @@ def _missing(param: SearchParam, value: str) -> Criterion | Refusal:
 def _refused_value(param: SearchParam, position: int, text: str) -> Refusal:
     if param.type == "token" and text.endswith("|") and text.count("|") == 1 and len(text) > 1:
         return Refusal("not-supported", f"{param.code} is not indexed by system alone: value {position} needs a code.")
+    if param.type == "composite":
+        return Refusal("value", f"Value {position} of {param.code} is not {'$'.join(each.type for each in param.components)}.")
+    if param.type == "special":
+        return Refusal("value", f"Value {position} of {param.code} is not latitude|longitude|distance|unit of length.")
     return Refusal("value", f"Value {position} of {param.code} is not a valid {param.type}.")
 
 
 def _value(param: SearchParam, modifier: str, text: str, base: str) -> Value | None:
     if param.type == "token":
         return search_values.token(text, system_alone=param.code == "identifier")
-    if param.type == "date":
-        return search_values.date(text)
-    if param.type in ("quantity", "number"):
-        return search_values.amount(text)
+    if param.type in _READERS:
+        return _READERS[param.type](text)
+    if param.type == "composite":
+        return combination(param, text, lambda component, part: _value(component, "", part, base))
     if param.type == "reference":
         found = search_values.reference(text, base)
         if found is not None and modifier:

@@ -24,6 +24,7 @@ from fhir_server.rows import packed_bodies
 from fhir_server.search.params import SearchParam, leaves_of
 from fhir_server.search.planner import linked, plan
 from fhir_server.search.tree import ID, Branch, Chain, Criterion, Query
+from fhir_server.search.units import in_known_units
 from fhir_server.search.values import ReferenceTo, Token
 from fhir_server.store import Store
 
@@ -65,13 +66,13 @@ def _permitted(store: Store, scope: Scope, type_: str, node: Criterion | Chain) 
 
 
 def settled(session: Session, store: Store, scope: Scope, query: Query) -> Query:
-    """Answer the chains of a query, under the scope.
+    """Answer the chains of a query, under the scope, and say its quantities in every unit that the store knows.
 
     Raises:
         Invalid: Both ends of a hop have more than MAX_LINKED resources.
     """
     if not query.chains:
-        return query
+        return in_known_units(session, query)
     try:
         return _Hops(session, store, scope).settled(query)
     except _TooManyError:
@@ -85,7 +86,7 @@ class _Hops:
         self._scope = scope
 
     def settled(self, query: Query) -> Query:
-        plain = replace(query, criteria=list(query.criteria), chains=[])
+        plain = in_known_units(self._session, replace(query, criteria=list(query.criteria), chains=[]))
         waiting = []
         for chain in query.chains:
             try:

@@ -42,7 +42,7 @@ def number_matches(prefix: str, text: str, value: Fraction) -> bool:
     exact = Fraction(text)
     half = Fraction(1, 2) / 10 ** len(text.partition(".")[2])
     return {
-        "eq": exact - half <= value <= exact + half, "ne": not exact - half <= value <= exact + half,
+        "eq": exact - half <= value < exact + half, "ne": not exact - half <= value < exact + half,
         "gt": value > exact, "lt": value < exact, "ge": value >= exact, "le": value <= exact,
     }[prefix]  # fmt: skip
 
