@@ -133,16 +133,23 @@ idx_quantity = _range_index(
     Column("unit", BigInteger, nullable=False),
     Column("code", BigInteger, nullable=False),
 )
-idx_composite = _range_index(
+idx_composite = Table(
     "idx_composite",
+    METADATA,
+    Column("rid", BigInteger, nullable=False),
     Column("first", BigInteger, nullable=False),
     Column("low", Double, nullable=False),
     Column("high", Double, nullable=False),
     Column("unit", BigInteger, nullable=False),
-    Column("code", BigInteger, nullable=False),
-    Column("value", ORDERED_TEXT, nullable=False),
+    Column("code", Integer, nullable=False),
     Column("system", Integer, nullable=False),
+    Column("param", SmallInteger, nullable=False),
+    Column("value", ORDERED_TEXT, nullable=False),
+    Index("idx_composite_by_first", "param", "first", "low", "value"),
+    Index("idx_composite_by_rid", "rid", "param"),
 )
+"""One row per group; wide, so that its two ways in are narrow indexes of their own instead of copies of the row."""
+
 idx_position = _range_index(
     "idx_position",
     Column("z", Double, nullable=False),

@@ -1,14 +1,14 @@
 """Rows of the composite index: one for each group, its first component a key, the second a key or a range.
 
 Columns are shared by the kinds of components: `first` and `system` hold a token or a reference; `low` and `high` the range of a
-quantity, date or number, or the two numbers of a pair; `unit` and `code` a quantity's unit or a second token; `value` a string.
+quantity, date or number, the two numbers of a pair, or a second token; `unit` and `code` a quantity's unit; `code` a second token's
+system; `value` a string. Whatever is compared beside another hash has 32 bits.
 Spec: https://hl7.org/fhir/R4/search.html#composite
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from typing import Any, Final
 
 from fhir_server.hashing import value_hash
@@ -23,10 +23,14 @@ Row = tuple[object, ...]
 _Part = tuple[Any, ...]
 
 
-@lru_cache(maxsize=4096)
-def system_hash(system: str) -> int:
-    """Hash of a code system in 32 bits; it is only ever compared beside the hash of a code."""
-    return value_hash(system) >> 32
+def short_hash(text: str) -> int:
+    """Hash in 32 bits."""
+    return value_hash(text) >> 32
+
+
+def number_hash(text: str) -> float:
+    """Hash in 53 bits, which a double holds exactly: a token as a place in a range index."""
+    return float(value_hash(text) >> 11)
 
 
 def composite_rows(groups: Iterable[_Part]) -> Iterator[Row]:
@@ -44,7 +48,7 @@ def _first(kind: str, part: list[Any]) -> tuple[int, int]:
         type_, id_, original = part
         return value_hash(f"{type_}/{id_}" if id_ else original), 0
     system, code = part
-    return value_hash(code), system_hash(system)
+    return value_hash(code), short_hash(system)
 
 
 def _second(kinds: tuple[str, ...], parts: list[_Part]) -> Iterator[tuple[float, float, int, int, str]]:
@@ -53,12 +57,13 @@ def _second(kinds: tuple[str, ...], parts: list[_Part]) -> Iterator[tuple[float,
         yield part[0], parts[1][0], 0, 0, ""
     elif kinds[0] == "token":
         if part[1]:
-            yield 0.0, 0.0, value_hash(part[1]), system_hash(part[0]), ""
+            key = number_hash(part[1])
+            yield key, key, 0, short_hash(part[0]), ""
     elif kinds[0] == "string":
         yield 0.0, 0.0, 0, 0, part[0][:STRING_LENGTH]
     elif kinds[0] == "quantity":
         system, code, low, high, _ = part
         for each in ends(low, high):
-            yield *each, unit_of(system, code), value_hash(code) if code else 0, ""
+            yield *each, unit_of(system, code), short_hash(code) if code else 0, ""
     else:
         yield float(part[0]), float(part[1]), 0, 0, ""

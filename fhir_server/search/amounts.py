@@ -7,6 +7,8 @@ Spec: https://hl7.org/fhir/R4/search.html#number, https://hl7.org/fhir/R4/search
 
 from __future__ import annotations
 
+from sys import float_info
+
 from fhir_server.hashing import value_hash
 from fhir_server.indexing.units import unit_hash
 from fhir_server.search.values import Amount
@@ -14,29 +16,26 @@ from fhir_server.search.values import Amount
 Sql = tuple[str, tuple[object, ...]]
 
 
-def compared(value: Amount, alias: str) -> Sql:
-    """Write the comparison of one search value."""
-    number = _number(value, alias)
+def alternatives(value: Amount, alias: str, *, ranged: bool = False) -> list[Sql]:
+    """Write what a search value finds as alternatives, each one walk of the index; `ranged` where values may have two ends."""
     if value.code is None:
-        return number
+        return _number(value, alias, ranged=ranged)
     if value.system is None:
-        return _and(number, (f"{alias}.code = ?", (value_hash(value.code),)))
+        return [_and((f"{alias}.code = ?", (value_hash(value.code),)), each) for each in _number(value, alias, ranged=ranged)]
     if value.units is None:
-        return _and(number, (f"{alias}.unit = ?", (unit_hash(value.system, value.code),)))
-    parts = [
-        _and((f"{alias}.unit = ?", (unit,)), _number(value._replace(low=low, high=high, value=exact), alias))
+        return [_and((f"{alias}.unit = ?", (unit_hash(value.system, value.code),)), each) for each in _number(value, alias, ranged=ranged)]
+    return [
+        _and((f"{alias}.unit = ?", (unit,)), each)
         for unit, low, high, exact in value.units
+        for each in _number(value._replace(low=low, high=high, value=exact), alias, ranged=ranged)
     ]
-    if not parts:
-        return "1 = 0", ()
-    return "(" + " OR ".join(sql for sql, _ in parts) + ")", tuple(each for _, params in parts for each in params)
 
 
 def _and(one: Sql, other: Sql) -> Sql:
     return f"({one[0]} AND {other[0]})", (*one[1], *other[1])
 
 
-def _number(value: Amount, alias: str) -> Sql:
+def _number(value: Amount, alias: str, *, ranged: bool) -> list[Sql]:
     low, high = f"{alias}.low", f"{alias}.high"
     inside = f"({low} >= ? AND {low} < ? AND {high} >= ? AND {high} < ?)"
     bounds, exact = (value.low, value.high, value.low, value.high), value.value
@@ -49,6 +48,16 @@ def _number(value: Amount, alias: str) -> Sql:
         "le": (f"{low} <= ?", (exact,)),
         "sa": (f"({low} > ? AND {high} >= {low})", (exact,)),
         "eb": (f"({low} < ? AND {high} < ?)", (exact, exact)),
-        "ap": (f"({low} <= ? AND {high} >= ?)", (value.high, value.low)),
     }
-    return written[value.prefix]
+    return _overlap(value, low, high, ranged=ranged) if value.prefix == "ap" else [written[value.prefix]]
+
+
+def _overlap(value: Amount, low: str, high: str, *, ranged: bool) -> list[Sql]:
+    """Write "has a part between the bounds": an end there, or one on either side; of a comparator one end is the last number there is."""
+    if ranged:
+        return [(f"({low} <= ? AND {high} >= ?)", (value.high, value.low))]
+    return [
+        (f"({low} >= ? AND {low} <= ?)", (value.low, value.high)),
+        (f"({low} = ? AND {high} > ?)", (-float_info.max, value.high)),
+        (f"({low} = ? AND {high} < ?)", (float_info.max, value.low)),
+    ]

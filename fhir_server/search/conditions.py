@@ -14,7 +14,7 @@ from fhir_server.hashing import value_hash
 from fhir_server.indexing.composite_rows import STRING_LENGTH
 from fhir_server.indexing.rows import clinical_date, rank_of
 from fhir_server.indexing.values import fold
-from fhir_server.search.amounts import compared
+from fhir_server.search.amounts import alternatives
 from fhir_server.search.combinations import combined
 from fhir_server.search.near import Near, within
 from fhir_server.search.params import SearchParam
@@ -33,7 +33,11 @@ _TABLES: Final = {
     "composite": "idx_composite",
     "special": "idx_position",
 }
+_LOOKED_AT: Final = frozenset({"quantity", "number", "composite", "special"})
+"""Probed resource by resource: PostgreSQL would turn EXISTS into a join over everything."""
 _EQUALITY: Final = frozenset({"token", "uri", "reference"})
+MAX_ARMS: Final = 32
+"""Most walks that one statement has for one criterion."""
 _SHORT: Final = 32
 """Longer lists travel as one parameter, and are probed by their index rows rather than value by value."""
 _AFTER_ALL_TEXT: Final = "\U0010ffff"
@@ -56,6 +60,15 @@ class DriverRows(NamedTuple):
     """They share one exact key, so they are in page order."""
     bounded: bool
     """They lie next to each other, so that counting a few is cheap."""
+    arms: tuple[Condition, ...] = ()
+    """What `where` says, as alternatives that are each one walk of an index: neither database is good at that behind an OR."""
+
+    def found(self, *, distinct: bool = True) -> Condition:
+        """Write the statement that lists the rids, each once if asked to."""
+        if not 1 < len(self.arms) <= MAX_ARMS:
+            return Condition(f"SELECT {'DISTINCT ' if distinct else ''}d.rid FROM {self.table} d WHERE {self.where}", self.params)
+        each = [f"SELECT d.rid FROM {self.table} d WHERE {arm.sql}" for arm in self.arms]
+        return Condition((" UNION " if distinct else " UNION ALL ").join(each), tuple(param for arm in self.arms for param in arm.params))
 
 
 def condition(criterion: Criterion, dialect: str, *, indexed: bool = False) -> Condition:
@@ -78,6 +91,8 @@ def condition(criterion: Criterion, dialect: str, *, indexed: bool = False) -> C
     else:
         place = "t.rank = r.rank AND t.rid = r.rid" if param.type in _EQUALITY else "t.rid = r.rid"
         found = f"EXISTS (SELECT 1 FROM {table} t WHERE {place} AND {of_param.sql} AND {values.sql})"
+    if param.type in _LOOKED_AT:
+        found = f"(SELECT 1 FROM {table} t WHERE t.rid = r.rid AND {of_param.sql} AND {values.sql} LIMIT 1) = 1"
     return Condition(f"NOT {found}" if criterion.modifier == "not" else found, (*of_param.params, *values.params))
 
 
@@ -96,8 +111,9 @@ def driver_rows(criterion: Criterion, dialect: str) -> DriverRows:
     ordered = param.type in _EQUALITY and len(_wanted(criterion)) == 1
     scan = param.type in ("date", "quantity", "number") and not all(_bounded(value) for value in criterion.values)
     return DriverRows(
-        _TABLES[param.type], f"{of_param.sql} AND {values.sql}", (*of_param.params, *values.params), ordered, not scan
-    )
+        _TABLES[param.type], f"{of_param.sql} AND {values.sql}", (*of_param.params, *values.params), ordered, not scan,
+        () if param.type in _EQUALITY else _arms(of_param, criterion),
+    )  # fmt: skip
 
 
 def rank_bound(type_: str, criterion: Criterion) -> Condition | None:
@@ -114,7 +130,7 @@ def rank_bound(type_: str, criterion: Criterion) -> Condition | None:
 def _bounded(value: Value) -> bool:
     """Tell whether the rows of a range are next to each other at one end of the index."""
     if isinstance(value, Amount):
-        return value.prefix not in ("ne", "ap")
+        return value.prefix != "ne"
     return isinstance(value, DateRange) and value.prefix not in ("ne", "gt", "ge")
 
 
@@ -125,6 +141,8 @@ def _of_param(param: SearchParam, alias: str) -> Condition:
 
 
 def _any(parts: list[Condition]) -> Condition:
+    if not parts:
+        return Condition("1 = 0", ())
     return Condition(
         "(" + " OR ".join(part.sql for part in parts) + ")", tuple(each for part in parts for each in part.params)
     )
@@ -165,19 +183,26 @@ def _wanted(criterion: Criterion) -> list[int]:
 def _values(criterion: Criterion, alias: str, dialect: str) -> Condition:
     if criterion.param.type in _EQUALITY:
         return _in(f"{alias}.value", _wanted(criterion), dialect)
-    return _any([_range(criterion, value, alias) for value in criterion.values])
+    return _any([each for value in criterion.values for each in _ranges(criterion, value, alias)])
 
 
-def _range(criterion: Criterion, value: Value, alias: str) -> Condition:
+def _arms(of_param: Condition, criterion: Criterion) -> tuple[Condition, ...]:
+    ranges = [each for value in criterion.values for each in _ranges(criterion, value, "d")]
+    return tuple(Condition(f"{of_param.sql} AND {each.sql}", (*of_param.params, *each.params)) for each in ranges)
+
+
+def _ranges(criterion: Criterion, value: Value, alias: str) -> list[Condition]:
+    """Write one value as alternatives."""
     if isinstance(value, DateRange):
-        return _date(value, alias)
+        return [_date(value, alias)]
     if isinstance(value, Amount):
-        return Condition(*compared(value, alias))
+        return [Condition(*each) for each in alternatives(value, alias, ranged=criterion.param.ranged)]
     if isinstance(value, Near):
-        return Condition(*within(value, alias))
+        return [Condition(*within(value, alias))]
     if isinstance(value, Combination):
-        return Condition(*combined(criterion.param, value, alias, _hashes, lambda param, part: _range(Criterion(param, (part,)), part, alias)))
-    return _string(criterion.modifier, value.text if isinstance(value, Text) else "", alias)
+        found = combined(criterion.param, value, alias, _hashes, lambda param, part: _ranges(Criterion(param, (part,)), part, alias))
+        return [Condition(*each) for each in found]
+    return [_string(criterion.modifier, value.text if isinstance(value, Text) else "", alias)]
 
 
 def _hashes(param: SearchParam, value: Value) -> list[int]:

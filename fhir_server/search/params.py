@@ -33,6 +33,8 @@ class SearchParam:
     """Of a composite, in order."""
     parts: tuple[int, ...] = ()
     """Numbers under which the groups of a composite are indexed."""
+    ranged: bool = False
+    """Whether some of its values are ranges of numbers."""
 
 
 @cache
@@ -40,9 +42,9 @@ def for_type(type_: str) -> Mapping[str, SearchParam]:
     """Search parameters of a resource type by code; only those that the indexer extracts."""
     leaves = leaves_of(type_)
     plain = {
-        fact.code: SearchParam(number, fact.code, fact.type, fact.targets, _paths(type_, fact))
+        fact.code: SearchParam(number, fact.code, fact.type, fact.targets, _paths(type_, fact), ranged="Range" in kinds)
         for number, fact in _facts(type_)
-        if any(leaf.param == number for leaf in leaves)
+        if (kinds := {leaf.place.type for leaf in leaves if leaf.param == number})
     }
     return plain | {code: _composite(r4().search_ids(type_)[code], code, found) for code, found in composites(type_).items()}
 
@@ -66,7 +68,8 @@ def not_built(type_: str) -> list[str]:
 
 def _composite(number: int, code: str, found: Composite) -> SearchParam:
     components = tuple(
-        SearchParam(number, fact.code, fact.type, fact.targets, paths) for fact, paths in zip(found.components, found.paths, strict=True)
+        SearchParam(number, fact.code, fact.type, fact.targets, paths, ranged="as(Range)" in fact.expression)
+        for fact, paths in zip(found.components, found.paths, strict=True)
     )
     return SearchParam(number, code, "composite", (), tuple(dict.fromkeys(path for each in found.paths for path in each)), components, found.parts)
 

@@ -13,6 +13,7 @@ from chartloop.kernel.access.rows import RowFilter
 from chartloop.kernel.db import Session
 from fhir_server.hashing import SEQUENCE_MASK
 from fhir_server.indexing.rows import clinical_date
+from fhir_server.search.combinations import implied
 from fhir_server.search.conditions import Condition, condition, driver_rows, listed_ids, rank_bound
 from fhir_server.search.params import SearchParam
 from fhir_server.search.tree import ID, LAST_UPDATED, Criterion, Query, SortKey
@@ -90,8 +91,8 @@ def plan(session: Session, query: Query, row_filter: RowFilter, *, whole: bool =
         where.insert(1, Condition(rows.where, rows.params))
         keys = tuple(key._replace(sql="d.rank") if key.sql == "r.rank" else key for key in keys)
         return Plan(Condition(f"{rows.table} d CROSS JOIN resource r", ()), tuple(where), keys, "d.rid", driver.param.code)
-    chosen = f"(SELECT DISTINCT d.rid FROM {rows.table} d WHERE {rows.where}) d CROSS JOIN resource r"
-    return Plan(Condition(chosen, rows.params), tuple(where), keys, "r.rid", driver.param.code)
+    found = rows.found()
+    return Plan(Condition(f"({found.sql}) d CROSS JOIN resource r", found.params), tuple(where), keys, "r.rid", driver.param.code)
 
 
 def linked(dialect: str, query: Query, row_filter: RowFilter, param: SearchParam, hashes: Sequence[int]) -> tuple[str, list[object]]:
@@ -132,6 +133,7 @@ def _choose(session: Session, query: Query, *, early_stop: bool) -> Criterion | 
             best = (count, each)
     if best is None or best[0] < ESTIMATE_LIMIT:
         return best[1] if best else None
+    candidates += [found for each in candidates if (found := implied(query.type, each))]
     ordered = next((each for each in candidates if _ordered(each, session.dialect)), None)
     return ordered if early_stop or best[1].param is LAST_UPDATED else best[1]
 
@@ -151,8 +153,8 @@ def _estimate(session: Session, type_: str, criterion: Criterion) -> int:
         inside = condition(criterion, session.dialect, indexed=True)
         where, params = f"resource r WHERE r.type_id = ? AND {inside.sql}", (TYPE_IDS[type_], *inside.params)
     else:
-        rows = driver_rows(criterion, session.dialect)
-        where, params = f"{rows.table} d WHERE {rows.where}", rows.params
+        rows = driver_rows(criterion, session.dialect).found(distinct=False)
+        where, params = f"({rows.sql}) y", rows.params
     found = session.one(f"SELECT count(*) FROM (SELECT 1 FROM {where} LIMIT {ESTIMATE_LIMIT}) x", params)
     return int(found[0]) if found else 0
 
