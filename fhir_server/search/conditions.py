@@ -163,6 +163,9 @@ def _missing(param: SearchParam, *, missing: bool) -> Condition:
     word, table = "NOT " if missing else "", _TABLES[param.type]
     if param.type not in _EQUALITY:  # these tables are found by resource
         of_param = _of_param(param, "t")
+        if param.type in _LOOKED_AT:
+            look = f"(SELECT 1 FROM {table} t WHERE t.rid = r.rid AND {of_param.sql} LIMIT 1)"
+            return Condition(f"{look} IS {'' if missing else 'NOT '}NULL", of_param.params)
         return Condition(f"{word}EXISTS (SELECT 1 FROM {table} t WHERE t.rid = r.rid AND {of_param.sql})", of_param.params)
     rows = f"SELECT t.rid FROM {table} t WHERE t.param = ?"
     if param.type != "reference":

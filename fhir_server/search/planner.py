@@ -23,6 +23,10 @@ ESTIMATE_LIMIT: Final = 2000
 """A criterion with more index rows than this counts as unselective; none is counted further."""
 
 
+_EACH: Final = "LATERAL (SELECT x.* FROM resource x WHERE x.rid = d.rid OFFSET 0) r"
+"""On PostgreSQL, which thinks that a few rows of a range are many and would read the whole table for them."""
+
+
 class Key(NamedTuple):
     """One ORDER BY expression over alias r."""
 
@@ -74,7 +78,7 @@ class Plan:
 def plan(session: Session, query: Query, row_filter: RowFilter, *, whole: bool = False) -> Plan:
     """Choose the driving criterion by counting a little, and make the rest probes; `whole` where no page stops early."""
     keys = _keys(query)
-    driver = _choose(session, query, early_stop=not whole and len(keys) == 1 and keys[0].sql == "r.rank")
+    driver, few = _choose(session, query, early_stop=not whole and len(keys) == 1 and keys[0].sql == "r.rank")
     where = _probes(session.dialect, query, row_filter, driver)
     if driver is None:
         return Plan(Condition("resource r", ()), tuple(where), keys, "r.rid", "type")
@@ -92,7 +96,8 @@ def plan(session: Session, query: Query, row_filter: RowFilter, *, whole: bool =
         keys = tuple(key._replace(sql="d.rank") if key.sql == "r.rank" else key for key in keys)
         return Plan(Condition(f"{rows.table} d CROSS JOIN resource r", ()), tuple(where), keys, "d.rid", driver.param.code)
     found = rows.found()
-    return Plan(Condition(f"({found.sql}) d CROSS JOIN resource r", found.params), tuple(where), keys, "r.rid", driver.param.code)
+    looked_up = _EACH if few and session.dialect == "postgresql" else "resource r"
+    return Plan(Condition(f"({found.sql}) d CROSS JOIN {looked_up}", found.params), tuple(where), keys, "r.rid", driver.param.code)
 
 
 def linked(dialect: str, query: Query, row_filter: RowFilter, param: SearchParam, hashes: Sequence[int]) -> tuple[str, list[object]]:
@@ -118,11 +123,11 @@ def _probes(dialect: str, query: Query, row_filter: RowFilter, driver: Criterion
     return where
 
 
-def _choose(session: Session, query: Query, *, early_stop: bool) -> Criterion | None:
-    """Return the criterion with the fewest index rows; None if walking the type in order is better."""
+def _choose(session: Session, query: Query, *, early_stop: bool) -> tuple[Criterion | None, bool]:
+    """Return the criterion with the fewest index rows, and whether they are few; None if walking the type in order is better."""
     candidates = [each for each in query.criteria if each.missing is None and each.modifier in ("", "exact", "above")]
     if len(candidates) == 1 and _ordered(candidates[0], session.dialect):
-        return candidates[0]
+        return candidates[0], False
     best: tuple[int, Criterion] | None = None
     # What has to be counted by reading a whole parameter comes last, and only if nothing else is selective.
     for each in sorted(candidates, key=lambda each: not _bounded(each, session.dialect)):
@@ -132,10 +137,10 @@ def _choose(session: Session, query: Query, *, early_stop: bool) -> Criterion | 
         if best is None or count < best[0]:
             best = (count, each)
     if best is None or best[0] < ESTIMATE_LIMIT:
-        return best[1] if best else None
+        return (best[1], True) if best else (None, False)
     candidates += [found for each in candidates if (found := implied(query.type, each))]
     ordered = next((each for each in candidates if _ordered(each, session.dialect)), None)
-    return ordered if early_stop or best[1].param is LAST_UPDATED else best[1]
+    return ordered if early_stop or best[1].param is LAST_UPDATED else best[1], False
 
 
 def _bounded(criterion: Criterion, dialect: str) -> bool:

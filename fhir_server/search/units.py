@@ -15,7 +15,7 @@ from chartloop.kernel.db import Session
 from chartloop.kernel.errors import Invalid
 from fhir_server.indexing.units import UCUM, dimension_hash
 from fhir_server.search.tree import Criterion, Query
-from fhir_server.search.values import Amount, Combination, InUnit, Value
+from fhir_server.search.values import Amount, Combination, InUnit, Value, past
 from terminology.ucum_code import Canonical, canonical, converted
 
 MAX_UNITS: Final = 200
@@ -55,8 +55,8 @@ def _value(session: Session, value: Value) -> Value:
 
 
 def _in_unit(value: Amount, form: Canonical, unit: int, code: str) -> InUnit:
-    target = canonical(code)
-    return InUnit(unit, *(_convert(each, form, target or form) for each in (value.low, value.high, value.value)))
+    low, high, exact = (_convert(each, form, canonical(code) or form) for each in (value.low, value.high, value.value))
+    return InUnit(unit, low, past(high, exact), exact)
 
 
 def _convert(number: float, source: Canonical, target: Canonical) -> float:

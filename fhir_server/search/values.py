@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from math import isfinite
+from math import inf, isfinite, nextafter
 from typing import Final, NamedTuple
 
 from fhir_server.indexing.dates import date_bounds
@@ -144,6 +144,11 @@ def position(text: str) -> Near | None:
     return near([unescape(part) for part in split(text, "|")])
 
 
+def past(bound: float, exact: float) -> float:
+    """An upper bound that is excluded, behind the value itself even where more digits are given than a double has."""
+    return max(bound, nextafter(exact, inf))
+
+
 def number(text: str) -> Amount | None:
     """Read `[prefix]number`."""
     return amount(text) if "|" not in text else None
@@ -158,7 +163,8 @@ def amount(text: str) -> Amount | None:
     try:
         value = Decimal(parts[0])
         half = abs(value) / 10 if prefix == "ap" else Decimal(5) * Decimal(10) ** (int(value.as_tuple().exponent) - 1)
-        bounds = (float(value - half), float(value + half), float(value))
+        exact = float(value)
+        bounds = (float(value - half), past(float(value + half), exact), exact)
     except (ArithmeticError, ValueError):
         return None
     if not all(map(isfinite, bounds)):
