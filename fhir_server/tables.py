@@ -175,3 +175,37 @@ idx_quantity = _range_index(
     Column("unit", BigInteger, nullable=False),
     Column("code", BigInteger, nullable=False),
 )
+idx_composite = Table(
+    "idx_composite",
+    METADATA,
+    Column("rid", BigInteger, nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("low", Double, nullable=False),
+    Column("high", Double, nullable=False),
+    Column("unit", BigInteger, nullable=False),
+    Column("code", Integer, nullable=False),
+    Column("system", Integer, nullable=False),
+    Column("param", SmallInteger, nullable=False),
+    Column("value", ORDERED_TEXT, nullable=False),
+    Index("idx_composite_by_first", "param", "first", "low", "value"),
+    Index("idx_composite_by_rid", "rid", "param"),
+)
+"""One row per group; wide, so that its two ways in are narrow indexes of their own instead of copies of the row."""
+
+idx_position = _range_index(
+    "idx_position",
+    Column("z", Double, nullable=False),
+    Column("x", Double, nullable=False),
+    Column("y", Double, nullable=False),
+)
+
+known_unit = Table(
+    "known_unit",
+    METADATA,
+    Column("dimension", BigInteger, nullable=False),
+    Column("unit", BigInteger, nullable=False),
+    Column("code", Text, nullable=False),
+    PrimaryKeyConstraint("dimension", "unit"),
+    sqlite_with_rowid=False,
+)
+"""Units of stored quantities by what they measure: a search asks in all that are commensurable."""

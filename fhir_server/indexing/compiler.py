@@ -6,15 +6,17 @@ Spec: https://hl7.org/fhir/R4/search.html
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from fhir_server.indexing import values as indexer_values
 from fhir_server.indexing.paths import Op, Place
 
 Extractor = Callable[..., None]
 # Names of the row lists, by search parameter type; they are the arguments of the generated function.
-LISTS = {"token": "t", "string": "s", "date": "d", "reference": "f", "quantity": "q", "uri": "u", "number": "n"}
+LISTS = {
+    "token": "t", "string": "s", "date": "d", "reference": "f", "quantity": "q", "uri": "u", "number": "n", "composite": "c", "special": "p",
+}  # fmt: skip
 _TEXT_TYPES = ("string", "markdown", "code", "id", "uri", "url", "canonical", "oid", "uuid")
 _AMOUNTS = ("Quantity", "Age", "Duration", "Count", "Distance")
 EMITTERS: dict[tuple[str, str], str] = {
@@ -38,6 +40,8 @@ EMITTERS: dict[tuple[str, str], str] = {
     **{("uri", name): "uri_value" for name in ("uri", "url", "canonical", "oid", "uuid")},
     **{("number", name): "number_value" for name in ("integer", "decimal", "positiveInt", "unsignedInt")},
     ("number", "Range"): "number_range",
+    ("special", "BackboneElement"): "position_value",
+    **{("reference", name): "reference_entry" for name in ("Composition", "MessageHeader")},
 }
 
 
@@ -48,6 +52,18 @@ class Leaf:
     param: int
     kind: str
     place: Place
+    rows: str = ""
+    """Name of another list for its rows than that of its kind."""
+
+
+class Group(NamedTuple):
+    """Index every combination of the components' values in each group here under one composite parameter."""
+
+    param: int
+    ops: tuple[Op, ...]
+    components: tuple[tuple[Leaf, ...], ...]
+    of_resource: tuple[bool, ...]
+    """Whether a component starts at the resource instead of at its group."""
 
 
 @dataclass(slots=True)
@@ -56,6 +72,14 @@ class _Branch:
 
     children: dict[Op, _Branch] = field(default_factory=dict)
     leaves: list[Leaf] = field(default_factory=list)
+    groups: list[Group] = field(default_factory=list)
+
+    def at(self, ops: Iterable[Op]) -> _Branch:
+        """The branch at the end of some operations."""
+        branch = self
+        for op in ops:
+            branch = branch.children.setdefault(op, _Branch())
+        return branch
 
 
 def supported(leaf: Leaf) -> bool:
@@ -63,18 +87,17 @@ def supported(leaf: Leaf) -> bool:
     return leaf.place.true or (leaf.kind, leaf.place.type) in EMITTERS
 
 
-def compile_extractor(name: str, leaves: Iterable[Leaf]) -> Extractor:
-    """Build the function `name(resource, tokens, strings, dates, references, quantities, uris, numbers, base)`."""
+def compile_extractor(name: str, leaves: Iterable[Leaf], groups: Iterable[Group] = ()) -> Extractor:
+    """Build the function `name(resource, tokens, strings, dates, references, quantities, uris, numbers, composites, positions, base)`."""
     root = _Branch()
     flags: dict[int, list[str]] = {}
     for leaf in leaves:
         if leaf.place.true:
             flags.setdefault(leaf.param, []).append(leaf.place.ops[-1].name)
             continue
-        branch = root
-        for op in leaf.place.ops:
-            branch = branch.children.setdefault(op, _Branch())
-        branch.leaves.append(leaf)
+        root.at(leaf.place.ops).leaves.append(leaf)
+    for group in groups:
+        root.at(group.ops).groups.append(group)
     lines = [f"def {name}(v0, {', '.join(LISTS.values())}, base):", *map(_flag, flags, flags.values()), "    pass"]
     _write(root, 0, "    ", lines)
     namespace: dict[str, Any] = dict(vars(indexer_values))
@@ -91,10 +114,26 @@ def _flag(param: int, names: list[str]) -> str:
 
 
 def _write(branch: _Branch, depth: int, indent: str, lines: list[str]) -> None:
-    value = f"v{depth}"
-    lines.extend(indent + _emit(leaf, value) for leaf in branch.leaves)
+    lines.extend(indent + _emit(leaf, depth) for leaf in branch.leaves)
+    for group in branch.groups:
+        _write_group(group, depth, indent, lines)
     for op, child in branch.children.items():
         _write_op(op, child, depth, indent, lines)
+
+
+def _write_group(group: Group, depth: int, indent: str, lines: list[str]) -> None:
+    """Collect each component's values in a list of its own, then combine them."""
+    names = [f"c{depth}_{place}" for place in range(len(group.components))]
+    for name, leaves, of_resource in zip(names, group.components, group.of_resource, strict=True):
+        root = _Branch()
+        for leaf in leaves:
+            root.at(leaf.place.ops).leaves.append(replace(leaf, rows=name))
+        lines.append(f"{indent}{name} = []")
+        if of_resource:
+            lines.append(f"{indent}v{depth + 1} = v0")
+        _write(root, depth + of_resource, indent, lines)
+    kinds = tuple(leaves[0].kind for leaves in group.components)
+    lines.append(f"{indent}composite_value({LISTS['composite']}, {group.param}, {kinds!r}, ({', '.join(names)}))")
 
 
 def _write_op(op: Op, child: _Branch, depth: int, indent: str, lines: list[str]) -> None:
@@ -108,6 +147,10 @@ def _write_op(op: Op, child: _Branch, depth: int, indent: str, lines: list[str])
     elif op.kind == "key":
         lines.append(f"{indent}{inner} = {value}.get({op.name!r})")
         lines.append(f"{indent}if {inner} is not None:")
+    elif op.kind == "first":
+        lines.append(f"{indent}for {inner} in {value}.get({op.name!r}, ())[:1]:")
+        indent += "    "
+        lines.append(f"{indent}if {inner} is not None:")
     else:
         lines.append(f"{indent}for {inner} in {value}.get({op.name!r}, ()):")
         indent += "    "
@@ -117,11 +160,13 @@ def _write_op(op: Op, child: _Branch, depth: int, indent: str, lines: list[str])
         lines.append(indent + "    pass")
 
 
-def _emit(leaf: Leaf, value: str) -> str:
-    rows = LISTS[leaf.kind]
+def _emit(leaf: Leaf, depth: int) -> str:
+    rows, value = leaf.rows or LISTS[leaf.kind], f"v{depth}"
     emitter = EMITTERS[leaf.kind, leaf.place.type]
     if emitter == "token_code":
         return f"{rows}.append(({leaf.param}, {leaf.place.system!r}, {value}))"
     if emitter == "reference_value":
-        return f"reference_value({rows}, t, {leaf.param}, {value}, base)"
+        return f"reference_value({rows}, {'[]' if leaf.rows else 't'}, {leaf.param}, {value}, base)"
+    if emitter == "reference_entry":
+        return f"reference_entry({rows}, {leaf.param}, v{depth - 1}, {leaf.place.type!r}, base)"
     return f"{emitter}({rows}, {leaf.param}, {value})"

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from fhir_server.indexing.compiler import Extractor, compile_extractor
+from fhir_server.indexing.composites import groups_of
 from fhir_server.search.params import leaves_of
 
 
@@ -23,6 +24,8 @@ class IndexValues(NamedTuple):
     quantities: list[tuple[int, str, str, float, float, str]]
     uris: list[tuple[int, str]]
     numbers: list[tuple[int, float, float, str]]
+    composites: list[tuple[Any, ...]]
+    positions: list[tuple[int, float, float]]
 
 
 def extract(type_: str, resource: Mapping[str, Any], *, base: str = "", custom: Extractor | None = None) -> IndexValues:
@@ -30,7 +33,8 @@ def extract(type_: str, resource: Mapping[str, Any], *, base: str = "", custom: 
 
     Rows: tokens (param, system, code), strings (param, folded, original), dates (param, low µs, high µs, half open),
     references (param, type, id, original; no id where it points elsewhere), quantities (param, system, code, low, high,
-    exact value), uris (param, value), numbers (param, low, high, exact value).
+    exact value), uris (param, value), numbers (param, low, high, exact value), composites (param, kinds of the components, a
+    row of each component, with 0 for its param), positions (param, latitude, longitude).
 
     Args:
         type_: Resource type.
@@ -38,7 +42,7 @@ def extract(type_: str, resource: Mapping[str, Any], *, base: str = "", custom: 
         base: Base URL of this server without a slash at its end: absolute references under it count as relative.
         custom: Extractor of the parameters that SearchParameter resources define for the type, if there are any.
     """
-    values = IndexValues([], [], [], [], [], [], [])
+    values = IndexValues([], [], [], [], [], [], [], [], [])
     _extractor(type_)(resource, *values, base)
     if custom is not None:
         custom(resource, *values, base)
@@ -52,4 +56,4 @@ def unique(values: IndexValues) -> IndexValues:
 
 @cache
 def _extractor(type_: str) -> Extractor:
-    return compile_extractor(f"extract_{type_}", leaves_of(type_))
+    return compile_extractor(f"extract_{type_}", leaves_of(type_), groups_of(type_))

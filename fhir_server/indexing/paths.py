@@ -14,7 +14,7 @@ from fhir_server.spec.definitions import Definitions, Element
 
 
 class Op(NamedTuple):
-    """One operation on the way down: key (name), many (name), where (name, literal), resolve (type)."""
+    """One operation on the way down: key (name), many (name), first (name), where (name, literal), resolve (type)."""
 
     kind: str
     name: str
@@ -37,19 +37,26 @@ def places(definitions: Definitions, type_: str, steps: Sequence[Step]) -> list[
     """All concrete paths of one union operand for one resource type; empty where it is about another type."""
     if not steps or steps[0].kind != "child" or steps[0].argument not in (type_, "Resource", "DomainResource"):
         return []
-    found = [Place((), type_, type_)]
-    for step in steps[1:]:
+    return along(definitions, Place((), type_, type_), steps[1:])
+
+
+def along(definitions: Definitions, start: Place, steps: Sequence[Step]) -> list[Place]:
+    """All concrete paths from a place."""
+    found = [start]
+    for step in steps:
         found = [after for before in found for after in advance(definitions, before, step)]
     return found
 
 
 def advance(definitions: Definitions, place: Place, step: Step) -> Iterator[Place]:
-    """Where one step leads; an index leads nowhere, because it is only used for whole resources in Bundles."""
+    """Where one step leads; an index is only used for the first resource in a Bundle."""
     if step.kind == "child":
         yield from _children(definitions, place, step.argument)
     elif step.kind == "as":
-        if place.type == step.argument:
+        if place.type in (step.argument, step.argument[:1].lower() + step.argument[1:]):  # R4 writes DateTime too
             yield place
+    elif step.kind == "index":
+        yield replace(place, ops=(*place.ops[:-1], Op("first", place.ops[-1].name)))
     elif step.kind == "true":
         yield replace(place, true=True)
     elif step.kind in ("where", "resolve"):
@@ -61,7 +68,8 @@ def _children(definitions: Definitions, place: Place, name: str) -> Iterator[Pla
         kind = "many" if element.many else "key"
         for json_name, type_ in element.json_types().items():
             # A choice is named as a whole (value) or by one of its types (valueDateTime).
-            if type_ != "Resource" and name in (element.name.removesuffix("[x]"), json_name):
+            named = name in (element.name.removesuffix("[x]"), json_name)
+            if named and (type_ != "Resource" or place.ops[-1:] == (Op("first", "entry"),)):
                 yield Place((*place.ops, Op(kind, json_name)), type_, element.node or type_, element, _system(element))
 
 

@@ -8,17 +8,18 @@ from typing import Final, NamedTuple
 
 from chartloop.kernel.db import Tx
 from fhir_server.hashing import value_hash
+from fhir_server.indexing.composite_rows import COLUMNS, STRING_LENGTH, composite_rows
 from fhir_server.indexing.dates import OPEN_LOW
 from fhir_server.indexing.extraction import IndexValues
+from fhir_server.indexing.ranges import ends
+from fhir_server.indexing.sphere import on_sphere
 from fhir_server.indexing.text_rows import replace_words
+from fhir_server.indexing.units import KnownUnit, known_unit, unit_of
 from fhir_server.indexing.words import NO_WORDS, TextWords
 from fhir_server.search.params import SearchParam, for_type
 
 UNDATED: Final = 1 << 46
 """Rank of a resource without a clinical date: after all others."""
-
-STRING_LENGTH: Final = 200
-"""Folded strings are indexed by their first characters."""
 
 CLINICAL_DATES: Final = (
     "date", "birthdate", "authored-on", "authoredon", "created", "recorded", "recorded-date", "issued", "effective",
@@ -41,6 +42,10 @@ class IndexRows(NamedTuple):
     string: frozenset[Row]
     date: frozenset[Row]
     quantity: frozenset[Row]
+    composite: frozenset[Row]
+    position: frozenset[Row]
+    units: frozenset[KnownUnit]
+    """What the units of the quantities are; these are never taken away."""
     words: TextWords = NO_WORDS
 
 
@@ -50,6 +55,8 @@ _TABLES: Final = {
     "string": ("idx_string", ("param", "value", "exact")),
     "date": ("idx_date", ("param", "low", "high")),
     "quantity": ("idx_quantity", ("param", "low", "high", "unit", "code")),
+    "composite": ("idx_composite", COLUMNS),
+    "position": ("idx_position", ("param", "z", "x", "y")),
 }
 
 INDEX_TABLES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = _TABLES
@@ -65,7 +72,7 @@ _DELETE: Final = {
     for name, (table, columns) in _TABLES.items()
 }
 
-NO_ROWS: Final = IndexRows(UNDATED, *(frozenset[Row](),) * 5)
+NO_ROWS: Final = IndexRows(UNDATED, *(frozenset[Row](),) * 7, frozenset())
 
 
 @cache
@@ -98,13 +105,16 @@ def index_rows(type_: str, values: IndexValues) -> IndexRows:
     }
     strings = {(param, folded[:STRING_LENGTH], value_hash(original)) for param, folded, original in values.strings}
     quantities = {
-        (param, low, high, unit_hash(system, code), value_hash(code) if code else 0)
+        (param, *each, unit_of(system, code), value_hash(code) if code else 0)
         for param, system, code, low, high, _ in values.quantities
+        for each in ends(low, high)
     }
-    quantities.update((param, low, high, 0, 0) for param, low, high, *_ in values.numbers)
+    quantities.update((param, *each, 0, 0) for param, low, high, *_ in values.numbers for each in ends(low, high))
+    positions = {(param, z, x, y) for param, *place in values.positions for x, y, z in [on_sphere(*place)]}
     return IndexRows(
-        rank, frozenset(tokens), frozenset(references), frozenset(strings), frozenset(values.dates), frozenset(quantities)
-    )
+        rank, frozenset(tokens), frozenset(references), frozenset(strings), frozenset(values.dates), frozenset(quantities),
+        frozenset(composite_rows(values.composites)), frozenset(positions), _units(values),
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=65_536)
@@ -113,9 +123,10 @@ def token_hashes(system: str, code: str) -> tuple[int, ...]:
     return (value_hash(code), value_hash(f"{system}|{code}")) if code else ()
 
 
-def unit_hash(system: str | None, code: str | None) -> int:
-    """Hash of a unit's system and code; 0 without either."""
-    return value_hash(f"{system or ''}|{code}") if code else 0
+def _units(values: IndexValues) -> frozenset[KnownUnit]:
+    quantities = [row[1:3] for row in values.quantities]
+    quantities += [part[1:3] for _, kinds, *parts in values.composites for kind, part in zip(kinds, parts, strict=True) if kind == "quantity"]
+    return frozenset(known for system, code in quantities if (known := known_unit(system, code)) is not None)
 
 
 def replace_rows(tx: Tx, changes: list[tuple[int, IndexRows, IndexRows]]) -> None:
@@ -133,3 +144,7 @@ def replace_rows(tx: Tx, changes: list[tuple[int, IndexRows, IndexRows]]) -> Non
             # Index keys in order: neighbours land on the same page.
             added.sort()
             tx.many(_INSERT[name], added)
+    units = {unit for _, old, new in changes for unit in new.units - old.units}
+    if units:
+        # In order, so that writers that bring the same new units wait for each other one way only.
+        tx.many("INSERT INTO known_unit (dimension, unit, code) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", sorted(units))

@@ -10,12 +10,17 @@ import unicodedata
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import lru_cache
+from itertools import islice, product
+from math import inf, nextafter
 from sys import float_info
 from typing import Any
 
 from fhir_server.indexing.dates import OPEN_HIGH, OPEN_LOW, date_bounds
 
 Rows = list[tuple[Any, ...]]
+MAX_COMBINATIONS = 1000
+"""Most combinations of codings that one group of a composite is indexed by."""
+
 _CURRENCY = "urn:iso:std:iso:4217"
 _NAME_PARTS = ("text", "family", "given", "prefix", "suffix")
 _ADDRESS_PARTS = ("text", "line", "city", "district", "state", "postalCode", "country")
@@ -153,17 +158,25 @@ def _float(value: Decimal | float) -> float:
 
 
 def quantity_value(rows: Rows, param: int, value: Mapping[str, Any]) -> None:
-    """Index a Quantity; a comparator opens one side."""
+    """Index a Quantity; a comparator opens one side, and without `=` leaves the number itself out."""
     number = value.get("value")
     if number is None:
         return
     low = high = _float(number)
     comparator = value.get("comparator", "")
     if comparator[:1] == "<":
-        low = -float_info.max
+        low, high = -float_info.max, high if comparator == "<=" else nextafter(high, -inf)
     elif comparator[:1] == ">":
-        high = float_info.max
-    rows.append((param, value.get("system", ""), value.get("code") or value.get("unit", ""), low, high, str(number)))
+        low, high = low if comparator == ">=" else nextafter(low, inf), float_info.max
+    _with_unit(rows, param, value, low, high, str(number))
+
+
+def _with_unit(rows: Rows, param: int, value: Mapping[str, Any], low: float, high: float, exact: str) -> None:
+    """Index by the coded unit; by its text too where that says something else."""
+    code, text = value.get("code", ""), value.get("unit", "")
+    rows.append((param, value.get("system", "") if code else "", code or text, low, high, exact))
+    if code and text and text != code:
+        rows.append((param, "", text, low, high, exact))
 
 
 def quantity_money(rows: Rows, param: int, value: Mapping[str, Any]) -> None:
@@ -179,7 +192,18 @@ def quantity_range(rows: Rows, param: int, value: Mapping[str, Any]) -> None:
     if "value" in low or "value" in high:
         unit = {**high, **low}
         limits = (_float(low.get("value", -float_info.max)), _float(high.get("value", float_info.max)))
-        rows.append((param, unit.get("system", ""), unit.get("code") or unit.get("unit", ""), *limits, ""))
+        _with_unit(rows, param, unit, *limits, "")
+
+
+def composite_value(rows: Rows, param: int, kinds: tuple[str, ...], parts: tuple[Rows, ...]) -> None:
+    """Index every combination of the components' values in one group; of an absurd number of codings the first."""
+    rows.extend((param, kinds, *combination) for combination in islice(product(*parts), MAX_COMBINATIONS))
+
+
+def position_value(rows: Rows, param: int, value: Mapping[str, Any]) -> None:
+    """Index a position in degrees."""
+    if "latitude" in value and "longitude" in value:
+        rows.append((param, _float(value["latitude"]), _float(value["longitude"])))
 
 
 def uri_value(rows: Rows, param: int, value: str) -> None:
@@ -196,7 +220,7 @@ def number_range(rows: Rows, param: int, value: Mapping[str, Any]) -> None:
     """Index a Range without its unit."""
     units: Rows = []
     quantity_range(units, param, value)
-    rows.extend((row[0], row[3], row[4], "") for row in units)
+    rows.extend((row[0], row[3], row[4], "") for row in units[:1])
 
 
 def reference_value(rows: Rows, tokens: Rows, param: int, value: Mapping[str, Any], base: str) -> None:
@@ -210,3 +234,15 @@ def reference_value(rows: Rows, tokens: Rows, param: int, value: Mapping[str, An
     identifier = value.get("identifier")
     if identifier is not None:
         token_identifier(tokens, param, identifier)
+
+
+def reference_entry(rows: Rows, param: int, entry: Mapping[str, Any], type_: str, base: str) -> None:
+    """Index the resource in a Bundle's entry, if it is of this type: by its id, and by its full URL where that is another address."""
+    resource = entry["resource"]
+    if resource.get("resourceType") != type_:
+        return
+    id_, url = resource.get("id", ""), entry.get("fullUrl", "")
+    if id_:
+        rows.append((param, type_, id_, f"{type_}/{id_}"))
+    if url and url != f"{base}/{type_}/{id_}":
+        rows.append((param, type_, "", url))

@@ -11,14 +11,18 @@ from typing import Final, NamedTuple
 import msgspec
 
 from fhir_server.hashing import value_hash
-from fhir_server.indexing.rows import STRING_LENGTH, clinical_date, rank_of, unit_hash
+from fhir_server.indexing.composite_rows import STRING_LENGTH
+from fhir_server.indexing.rows import clinical_date, rank_of
 from fhir_server.indexing.values import fold
+from fhir_server.search.amounts import alternatives
+from fhir_server.search.combinations import combined
+from fhir_server.search.near import Near, within
 from fhir_server.search.params import SearchParam
 from fhir_server.search.security import is_security, labelled, labelled_rows
 from fhir_server.search.string_operators import STRING_OPERATORS, compared
 from fhir_server.search.text_parameters import KIND, text_condition, text_rows
 from fhir_server.search.tree import ID, LAST_UPDATED, Criterion
-from fhir_server.search.values import Amount, DateRange, ReferenceTo, Text, Token, Value, ancestors
+from fhir_server.search.values import Amount, Combination, DateRange, ReferenceTo, Text, Token, Value, ancestors
 from fhir_server.type_ids import TYPE_IDS
 
 _TABLES: Final = {
@@ -29,8 +33,14 @@ _TABLES: Final = {
     "date": "idx_date",
     "quantity": "idx_quantity",
     "number": "idx_quantity",
+    "composite": "idx_composite",
+    "special": "idx_position",
 }
+_LOOKED_AT: Final = frozenset({"quantity", "number", "composite", "special"})
+"""Probed resource by resource: PostgreSQL would turn EXISTS into a join over everything."""
 _EQUALITY: Final = frozenset({"token", "uri", "reference"})
+MAX_ARMS: Final = 32
+"""Most walks that one statement has for one criterion."""
 _SHORT: Final = 32
 """Longer lists travel as one parameter, and are probed by their index rows rather than value by value."""
 _AFTER_ALL_TEXT: Final = "\U0010ffff"
@@ -53,6 +63,15 @@ class DriverRows(NamedTuple):
     """They share one exact key, so they are in page order."""
     bounded: bool
     """They lie next to each other, so that counting a few is cheap."""
+    arms: tuple[Condition, ...] = ()
+    """What `where` says, as alternatives that are each one walk of an index: neither database is good at that behind an OR."""
+
+    def found(self, *, distinct: bool = True) -> Condition:
+        """Write the statement that lists the rids, each once if asked to."""
+        if not 1 < len(self.arms) <= MAX_ARMS:
+            return Condition(f"SELECT {'DISTINCT ' if distinct else ''}d.rid FROM {self.table} d WHERE {self.where}", self.params)
+        each = [f"SELECT d.rid FROM {self.table} d WHERE {arm.sql}" for arm in self.arms]
+        return Condition((" UNION " if distinct else " UNION ALL ").join(each), tuple(param for arm in self.arms for param in arm.params))
 
 
 def condition(criterion: Criterion, dialect: str, *, indexed: bool = False) -> Condition:
@@ -73,13 +92,15 @@ def condition(criterion: Criterion, dialect: str, *, indexed: bool = False) -> C
     if criterion.missing is not None:
         return _missing(param, missing=criterion.missing)
     table = _TABLES[param.type]
-    values = _values(criterion, "t", dialect)
+    of_param, values = _of_param(param, "t"), _values(criterion, "t", dialect)
     if param.type in _EQUALITY and len(_wanted(criterion)) > _SHORT:
-        found = f"r.rid IN (SELECT t.rid FROM {table} t WHERE t.param = ? AND {values.sql})"
+        found = f"r.rid IN (SELECT t.rid FROM {table} t WHERE {of_param.sql} AND {values.sql})"
     else:
         place = "t.rank = r.rank AND t.rid = r.rid" if param.type in _EQUALITY else "t.rid = r.rid"
-        found = f"EXISTS (SELECT 1 FROM {table} t WHERE {place} AND t.param = ? AND {values.sql})"
-    return Condition(f"NOT {found}" if criterion.modifier == "not" else found, (param.id, *values.params))
+        found = f"EXISTS (SELECT 1 FROM {table} t WHERE {place} AND {of_param.sql} AND {values.sql})"
+    if param.type in _LOOKED_AT:
+        found = f"(SELECT 1 FROM {table} t WHERE t.rid = r.rid AND {of_param.sql} AND {values.sql} LIMIT 1) = 1"
+    return Condition(f"NOT {found}" if criterion.modifier == "not" else found, (*of_param.params, *values.params))
 
 
 def listed_ids(criterion: Criterion, dialect: str) -> tuple[Condition, Condition]:
@@ -97,12 +118,13 @@ def driver_rows(criterion: Criterion, dialect: str) -> DriverRows:
         return DriverRows(*text_rows(criterion, dialect), ordered=False, bounded=False)
     if is_security(param):
         return DriverRows(*labelled_rows(criterion, _wanted(criterion)), ordered=False, bounded=True)
-    values = _values(criterion, "d", dialect)
+    of_param, values = _of_param(param, "d"), _values(criterion, "d", dialect)
     ordered = param.type in _EQUALITY and len(_wanted(criterion)) == 1
     scan = param.type in ("date", "quantity", "number") and not all(_bounded(value) for value in criterion.values)
     return DriverRows(
-        _TABLES[param.type], f"d.param = ? AND {values.sql}", (param.id, *values.params), ordered, not scan
-    )
+        _TABLES[param.type], f"{of_param.sql} AND {values.sql}", (*of_param.params, *values.params), ordered, not scan,
+        () if param.type in _EQUALITY else _arms(of_param, criterion),
+    )  # fmt: skip
 
 
 def rank_bound(type_: str, criterion: Criterion) -> Condition | None:
@@ -118,10 +140,20 @@ def rank_bound(type_: str, criterion: Criterion) -> Condition | None:
 
 def _bounded(value: Value) -> bool:
     """Tell whether the rows of a range are next to each other at one end of the index."""
-    return isinstance(value, DateRange | Amount) and value.prefix not in ("ne", "gt", "ge", "co", "po")
+    if isinstance(value, Amount):
+        return value.prefix not in ("ne", "co", "po")
+    return isinstance(value, DateRange) and value.prefix not in ("ne", "gt", "ge", "co", "po")
+
+
+def _of_param(param: SearchParam, alias: str) -> Condition:
+    """Choose the index rows of a parameter; a composite may have those of several."""
+    parts = param.parts or (param.id,)
+    return Condition(f"{alias}.param IN ({', '.join('?' * len(parts))})" if len(parts) > 1 else f"{alias}.param = ?", parts)
 
 
 def _any(parts: list[Condition]) -> Condition:
+    if not parts:
+        return Condition("1 = 0", ())
     return Condition(
         "(" + " OR ".join(part.sql for part in parts) + ")", tuple(each for part in parts for each in part.params)
     )
@@ -141,7 +173,11 @@ def _missing(param: SearchParam, *, missing: bool) -> Condition:
     """Probe for any index row of a parameter; a reference may be an identifier alone, which is a token."""
     word, table = "NOT " if missing else "", _TABLES[param.type]
     if param.type not in _EQUALITY:  # these tables are found by resource
-        return Condition(f"{word}EXISTS (SELECT 1 FROM {table} t WHERE t.rid = r.rid AND t.param = ?)", (param.id,))
+        of_param = _of_param(param, "t")
+        if param.type in _LOOKED_AT:
+            look = f"(SELECT 1 FROM {table} t WHERE t.rid = r.rid AND {of_param.sql} LIMIT 1)"
+            return Condition(f"{look} IS {'' if missing else 'NOT '}NULL", of_param.params)
+        return Condition(f"{word}EXISTS (SELECT 1 FROM {table} t WHERE t.rid = r.rid AND {of_param.sql})", of_param.params)
     rows = f"SELECT t.rid FROM {table} t WHERE t.param = ?"
     if param.type != "reference":
         return Condition(f"r.rid {word}IN ({rows})", (param.id,))
@@ -161,15 +197,26 @@ def _wanted(criterion: Criterion) -> list[int]:
 def _values(criterion: Criterion, alias: str, dialect: str) -> Condition:
     if criterion.param.type in _EQUALITY:
         return _in(f"{alias}.value", _wanted(criterion), dialect)
-    return _any([_range(criterion, value, alias) for value in criterion.values])
+    return _any([each for value in criterion.values for each in _ranges(criterion, value, alias)])
 
 
-def _range(criterion: Criterion, value: Value, alias: str) -> Condition:
+def _arms(of_param: Condition, criterion: Criterion) -> tuple[Condition, ...]:
+    ranges = [each for value in criterion.values for each in _ranges(criterion, value, "d")]
+    return tuple(Condition(f"{of_param.sql} AND {each.sql}", (*of_param.params, *each.params)) for each in ranges)
+
+
+def _ranges(criterion: Criterion, value: Value, alias: str) -> list[Condition]:
+    """Write one value as alternatives."""
     if isinstance(value, DateRange):
-        return _date(value, alias)
+        return [_date(value, alias)]
     if isinstance(value, Amount):
-        return _amount(value, alias)
-    return _string(criterion.modifier, value.text if isinstance(value, Text) else "", alias)
+        return [Condition(*each) for each in alternatives(value, alias, ranged=criterion.param.ranged)]
+    if isinstance(value, Near):
+        return [Condition(*within(value, alias))]
+    if isinstance(value, Combination):
+        found = combined(criterion.param, value, alias, _hashes, lambda param, part: _ranges(Criterion(param, (part,)), part, alias))
+        return [Condition(*each) for each in found]
+    return [_string(criterion.modifier, value.text if isinstance(value, Text) else "", alias)]
 
 
 def _hashes(param: SearchParam, value: Value) -> list[int]:
@@ -232,27 +279,3 @@ def _updated(value: DateRange, column: str) -> Condition:
         "ge": lambda: Condition(f"{column} >= ?", (value.low,)),
         "le": lambda: Condition(f"{column} < ?", (value.high,)),
     }[value.prefix]()
-
-
-def _amount(value: Amount, alias: str) -> Condition:
-    """Compare numbers; equality takes the precision of the search value, the others its exact value."""
-    low, high = f"{alias}.low", f"{alias}.high"
-    inside = f"({low} >= ? AND {high} <= ?)"
-    number = {
-        "eq": lambda: Condition(inside, (value.low, value.high)),
-        "ne": lambda: Condition(f"NOT {inside}", (value.low, value.high)),
-        "gt": lambda: Condition(f"{high} > ?", (value.value,)),
-        "sa": lambda: Condition(f"{low} > ?", (value.value,)),
-        "lt": lambda: Condition(f"{low} < ?", (value.value,)),
-        "eb": lambda: Condition(f"{high} < ?", (value.value,)),
-        "ge": lambda: Condition(f"{high} >= ?", (value.value,)),
-        "le": lambda: Condition(f"{low} <= ?", (value.value,)),
-        "ap": lambda: Condition(inside, (value.value - abs(value.value) / 10, value.value + abs(value.value) / 10)),
-    }[value.prefix]()
-    if value.code is None:
-        return number
-    unit = f"{alias}.code" if value.system is None else f"{alias}.unit"
-    wanted = value_hash(value.code) if value.system is None else unit_hash(value.system, value.code)
-    return Condition(f"({number.sql} AND {unit} = ?)", (*number.params, wanted))
-
-

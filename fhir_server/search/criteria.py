@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from fhir_server.indexing.values import fold
 from fhir_server.search import values as search_values
+from fhir_server.search.combinations import MAX_COMBINATIONS, combination
 from fhir_server.search.params import SearchParam
 from fhir_server.search.security import is_security, with_labels
 from fhir_server.search.text_parameters import KIND, read_text, text_params
@@ -32,8 +33,17 @@ MODIFIERS: Final[Mapping[str, frozenset[str]]] = {
     "quantity": frozenset({""}),
     "number": frozenset({""}),
     "uri": frozenset({"", "above"}),
+    "composite": frozenset({""}),
+    "special": frozenset({""}),
 }
 """By kind of parameter; besides them every kind takes `:missing`, and a reference `:identifier` and `:[type]`."""
+
+_READERS: Final[Mapping[str, Callable[[str], Value | None]]] = {
+    "date": search_values.date,
+    "quantity": search_values.amount,
+    "number": search_values.number,
+    "special": search_values.position,
+}
 
 ParamsOf = Callable[[str], Mapping[str, SearchParam]]
 
@@ -67,8 +77,9 @@ def read_criterion(param: SearchParam, modifier: str, value: str, base: str) -> 
     if modifier not in MODIFIERS[param.type] and not of_type:
         return Refusal("not-supported", f"Modifier :{modifier[:32]} is not supported for {param.code}.")
     parts = search_values.split(value, ",")
-    if len(parts) > MAX_VALUES:
-        return Refusal("too-costly", f"A parameter has at most {MAX_VALUES} values.")
+    most = MAX_COMBINATIONS if param.type in ("composite", "special") else MAX_VALUES
+    if len(parts) > most:
+        return Refusal("too-costly", f"A parameter has at most {most} values.")
     values = [_value(param, of_type or modifier, part, base) for part in parts]
     if None in values:
         return _refused_value(param, values.index(None) + 1, parts[values.index(None)])
@@ -86,6 +97,10 @@ def _missing(param: SearchParam, value: str) -> Criterion | Refusal:
 def _refused_value(param: SearchParam, position: int, text: str) -> Refusal:
     if param.type == "token" and text.endswith("|") and text.count("|") == 1 and len(text) > 1:
         return Refusal("not-supported", f"{param.code} is not indexed by system alone: value {position} needs a code.")
+    if param.type == "composite":
+        return Refusal("value", f"Value {position} of {param.code} is not {'$'.join(each.type for each in param.components)}.")
+    if param.type == "special":
+        return Refusal("value", f"Value {position} of {param.code} is not latitude|longitude|distance|unit of length.")
     return Refusal("value", f"Value {position} of {param.code} is not a valid {param.type}.")
 
 
@@ -93,10 +108,10 @@ def _value(param: SearchParam, modifier: str, text: str, base: str) -> Value | N
     if param.type == "token":
         found = search_values.token(text, system_alone=param.code == "identifier")
         return None if found is not None and param is ID and found.system is not None else found
-    if param.type == "date":
-        return search_values.date(text)
-    if param.type in ("quantity", "number"):
-        return search_values.amount(text) if param.type == "quantity" or "|" not in text else None
+    if param.type in _READERS:
+        return _READERS[param.type](text)
+    if param.type == "composite":
+        return combination(param, text, lambda component, part: _value(component, "", part, base))
     if param.type == "reference":
         named = search_values.reference(text, base)
         if named is not None and modifier:

@@ -25,6 +25,7 @@ from fhir_server.search.lists import listed
 from fhir_server.search.params import SearchParam, leaves_of_param
 from fhir_server.search.planner import linked, plan
 from fhir_server.search.tree import ID, Branch, Chain, Criterion, Junction, Node, Query
+from fhir_server.search.units import in_known_units
 from fhir_server.search.values import ReferenceTo, Token
 from fhir_server.store import Store
 
@@ -74,7 +75,7 @@ def permitted_junction(store: Store, scope: Scope, type_: str, junction: Junctio
 
 
 def settled(session: Session, store: Store, scope: Scope, query: Query) -> Query:
-    """Answer the lists and chains of a query, under the scope.
+    """Answer the lists and chains of a query, under the scope, and say its quantities in every unit that the store knows.
 
     Raises:
         Invalid: Both ends of a hop have more than MAX_LINKED resources.
@@ -82,7 +83,7 @@ def settled(session: Session, store: Store, scope: Scope, query: Query) -> Query
     if query.lists:
         query = replace(query, criteria=[*query.criteria, *listed(session, store, scope, query)], lists=[])
     if not query.chains and not query.junctions:
-        return query
+        return in_known_units(session, query)
     try:
         return _Hops(session, store, scope).settled(query)
     except _TooManyError:
@@ -96,6 +97,7 @@ class _Hops:
         self._scope = scope
 
     def settled(self, query: Query) -> Query:
+        query = in_known_units(self._session, query)
         plain = replace(query, criteria=list(query.criteria), chains=[], junctions=[])
         waiting: list[Chain] = []
         waiting_junctions: list[Junction] = []

@@ -41,8 +41,9 @@ def union_rows(junction: Junction, type_: str, dialect: str) -> DriverRows | Non
     parts = [rows for rows in found if rows is not None]
     if len(parts) < len(found):
         return None
-    table = " UNION ALL ".join(f"SELECT d.rid FROM {rows.table} d WHERE {rows.where}" for rows in parts)
-    params = tuple(param for rows in parts for param in rows.params)
+    every = [rows.found(distinct=False) for rows in parts]
+    table = " UNION ALL ".join(each.sql for each in every)
+    params = tuple(param for each in every for param in each.params)
     return DriverRows(f"({table})", "1 = 1", params, ordered=False, bounded=all(rows.bounded for rows in parts))
 
 

@@ -1,19 +1,20 @@
 """The search parameters this server has built, per resource type.
 
-Kinds built: token, string, date, reference, quantity, uri, number. `_id` and `_lastUpdated` are columns of the store.
+Kinds built: token, string, date, reference, quantity, uri, number, composite, and `near`. `_id` and `_lastUpdated` are columns of the store.
 Spec: https://hl7.org/fhir/R4/search.html#ptypes
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
 from fhir_server.indexing.compiler import LISTS, Leaf, supported
+from fhir_server.indexing.composites import Composite, composites
 from fhir_server.indexing.custom import custom_leaves
 from fhir_server.indexing.expressions import Step, branches, parse_branch
-from fhir_server.indexing.paths import places
+from fhir_server.indexing.paths import Op, Place, places
 from fhir_server.spec.definitions import SearchParameterFact, r4
 
 _STORE_COLUMNS = frozenset({"_id", "_lastUpdated"})
@@ -32,6 +33,12 @@ class SearchParam:
     type: str
     targets: tuple[str, ...]
     paths: tuple[str, ...]
+    components: tuple[SearchParam, ...] = ()
+    """Of a composite, in order."""
+    parts: tuple[int, ...] = ()
+    """Numbers under which the groups of a composite are indexed."""
+    ranged: bool = False
+    """Whether some of its values are ranges of numbers."""
     expression: str = ""
 
 
@@ -39,11 +46,12 @@ class SearchParam:
 def for_type(type_: str) -> Mapping[str, SearchParam]:
     """Search parameters of a resource type by code; only those that the indexer extracts."""
     leaves = leaves_of(type_)
-    return {
-        fact.code: SearchParam(number, fact.code, fact.type, fact.targets, _paths(type_, fact))
+    plain = {
+        fact.code: SearchParam(number, fact.code, fact.type, fact.targets, _paths(type_, fact), ranged="Range" in kinds)
         for number, fact in _facts(type_)
-        if any(leaf.param == number for leaf in leaves)
+        if (kinds := {leaf.place.type for leaf in leaves if leaf.param == number})
     }
+    return plain | {code: _composite(r4().search_ids(type_)[code], code, found) for code, found in composites(type_).items()}
 
 
 @cache
@@ -70,6 +78,14 @@ def not_built(type_: str) -> list[str]:
     return sorted(set(r4().search_ids(type_)) - set(for_type(type_)) - _STORE_COLUMNS)
 
 
+def _composite(number: int, code: str, found: Composite) -> SearchParam:
+    components = tuple(
+        SearchParam(number, fact.code, fact.type, fact.targets, paths, ranged="as(Range)" in fact.expression)
+        for fact, paths in zip(found.components, found.paths, strict=True)
+    )
+    return SearchParam(number, code, "composite", (), tuple(dict.fromkeys(path for each in found.paths for path in each)), components, found.parts)
+
+
 def _facts(type_: str) -> Iterator[tuple[int, SearchParameterFact]]:
     definitions = r4()
     ids = definitions.search_ids(type_)
@@ -82,7 +98,16 @@ def _facts(type_: str) -> Iterator[tuple[int, SearchParameterFact]]:
 def _leaves(type_: str, number: int, fact: SearchParameterFact) -> Iterator[Leaf]:
     for steps in _branches(type_, fact):
         for place in places(r4(), type_, steps):
-            yield Leaf(number, fact.type, place)
+            if place.type == "Resource":
+                yield Leaf(number, fact.type, _first_resource(place, fact.targets[0]))
+            else:
+                yield Leaf(number, fact.type, place)
+
+
+def _first_resource(place: Place, type_: str) -> Place:
+    """Narrow the first resource of a Bundle to the type it has in Bundles of one kind."""
+    kind = {"Composition": "document", "MessageHeader": "message"}[type_]
+    return replace(place, ops=(Op("where", "type", kind), *place.ops), type=type_)
 
 
 def _branches(type_: str, fact: SearchParameterFact) -> list[tuple[Step, ...]]:

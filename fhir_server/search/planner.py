@@ -12,6 +12,7 @@ from typing import Final
 from chartloop.kernel.access.rows import RowFilter
 from chartloop.kernel.db import Session
 from fhir_server.hashing import SEQUENCE_MASK
+from fhir_server.search.combinations import implied
 from fhir_server.search.conditions import Condition, DriverRows, condition, driver_rows, listed_ids, rank_bound
 from fhir_server.search.junctions import drives, holds, union_rows
 from fhir_server.search.ordering import Key, behind, sort_keys
@@ -25,6 +26,8 @@ ESTIMATE_LIMIT: Final = 2000
 
 Driver = Criterion | Junction
 """What chooses the rows that everything else is asked of."""
+_EACH: Final = "LATERAL (SELECT x.* FROM resource x WHERE x.rid = d.rid OFFSET 0) r"
+"""On PostgreSQL, which thinks that a few rows of a range are many and would read the whole table for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,22 +93,23 @@ def plan(
         only: A further condition over alias r.
     """
     keys = keys or sort_keys(query)
-    driver = _choose(session, query, early_stop=not whole and len(keys) == 1 and keys[0].sql == "r.rank")
+    driver, few = _choose(session, query, early_stop=not whole and len(keys) == 1 and keys[0].sql == "r.rank")
     where = [*probes(session.dialect, query, row_filter, driver), *([only] if only else [])]
     if driver is None:
         return Plan(Condition("resource r", ()), tuple(where), keys, "r.rid", "type")
+    looked_up = _EACH if few and session.dialect == "postgresql" else "resource r"
     if isinstance(driver, Junction):
-        return _driven(_rows(driver, query.type, session.dialect), where, keys, driver.word, only)
+        return _driven(_rows(driver, query.type, session.dialect), where, keys, driver.word, only, looked_up)
     if driver.param is ID and len(driver.values) > 1:
         source, of_list = listed_ids(driver, session.dialect)
         return Plan(source, (of_list, *where), keys, "r.rid", driver.param.code)
     if driver.param in (ID, LAST_UPDATED):
         where.append(condition(driver, session.dialect, indexed=True))
         return Plan(Condition("resource r", ()), tuple(where), keys, "r.rid", driver.param.code)
-    return _driven(driver_rows(driver, session.dialect), where, keys, driver.param.code, only)
+    return _driven(driver_rows(driver, session.dialect), where, keys, driver.param.code, only, looked_up)
 
 
-def _driven(rows: DriverRows, where: list[Condition], keys: tuple[Key, ...], explain: str, only: Condition | None) -> Plan:
+def _driven(rows: DriverRows, where: list[Condition], keys: tuple[Key, ...], explain: str, only: Condition | None, looked_up: str) -> Plan:
     where.insert(0, Condition("r.rid = d.rid", ()))
     if rows.ordered:
         # One exact key: its index rows are in page order already, and carry the rank.
@@ -113,8 +117,8 @@ def _driven(rows: DriverRows, where: list[Condition], keys: tuple[Key, ...], exp
         keys = tuple(key._replace(sql="d.rank") if key.sql == "r.rank" else key for key in keys)
         where = [each._replace(sql=each.sql.replace("r.rank", "d.rank")) if each is only else each for each in where]
         return Plan(Condition(f"{rows.table} d CROSS JOIN resource r", ()), tuple(where), keys, "d.rid", explain)
-    chosen = f"(SELECT DISTINCT d.rid FROM {rows.table} d WHERE {rows.where}) d CROSS JOIN resource r"
-    return Plan(Condition(chosen, rows.params), tuple(where), keys, "r.rid", explain)
+    found = rows.found()
+    return Plan(Condition(f"({found.sql}) d CROSS JOIN {looked_up}", found.params), tuple(where), keys, "r.rid", explain)
 
 
 def linked(dialect: str, query: Query, row_filter: RowFilter, param: SearchParam, hashes: Sequence[int]) -> tuple[str, list[object]]:
@@ -153,11 +157,11 @@ def _drivers(session: Session, query: Query) -> list[Driver]:
     ]
 
 
-def _choose(session: Session, query: Query, *, early_stop: bool) -> Driver | None:
-    """Return the criterion with the fewest index rows; None if walking the type in order is better."""
+def _choose(session: Session, query: Query, *, early_stop: bool) -> tuple[Driver | None, bool]:
+    """Return the criterion with the fewest index rows, and whether they are few; None if walking the type in order is better."""
     candidates = _drivers(session, query)
     if len(candidates) == 1 and _ordered(candidates[0], session.dialect):
-        return candidates[0]
+        return candidates[0], False
     best: tuple[int, Driver] | None = None
     # What has to be counted by reading a whole parameter comes last, and only if nothing else is selective.
     for each in sorted(candidates, key=lambda each: not _bounded(each, query.type, session.dialect)):
@@ -167,9 +171,10 @@ def _choose(session: Session, query: Query, *, early_stop: bool) -> Driver | Non
         if best is None or count < best[0]:
             best = (count, each)
     if best is None or best[0] < ESTIMATE_LIMIT:
-        return best[1] if best else None
+        return (best[1], True) if best else (None, False)
+    candidates += [found for each in query.criteria if each in candidates and (found := implied(query.type, each))]
     ordered = next((each for each in candidates if _ordered(each, session.dialect)), None)
-    return ordered if early_stop or _is(best[1], LAST_UPDATED) else best[1]
+    return ordered if early_stop or _is(best[1], LAST_UPDATED) else best[1], False
 
 
 def _is(driver: Driver, *params: SearchParam) -> bool:
@@ -200,8 +205,8 @@ def _estimate(session: Session, type_: str, driver: Driver) -> int:
         inside = condition(driver, session.dialect, indexed=True)
         where, params = f"resource r WHERE r.type_id = ? AND {inside.sql}", (TYPE_IDS[type_], *inside.params)
     else:
-        rows = _rows(driver, type_, session.dialect)
-        where, params = f"{rows.table} d WHERE {rows.where}", rows.params
+        rows = _rows(driver, type_, session.dialect).found(distinct=False)
+        where, params = f"({rows.sql}) y", rows.params
     found = session.one(f"SELECT count(*) FROM (SELECT 1 FROM {where} LIMIT {ESTIMATE_LIMIT}) x", params)
     return int(found[0]) if found else 0
 

@@ -146,5 +146,5 @@ def _defined(row: Sequence[object]) -> Defined:
     _, number, type_id, owner, url, code, kind, expression, targets, state = row
     type_ = TYPE_NAMES[int(str(type_id))]
     paths = custom_paths(type_, str(expression))
-    param = SearchParam(int(str(number)), str(code), str(kind), tuple(str(targets).split()), paths, str(expression))
+    param = SearchParam(int(str(number)), str(code), str(kind), tuple(str(targets).split()), paths, ranged=kind in ("quantity", "number"), expression=str(expression))
     return Defined(type_, str(owner), str(url), param, state == READY)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from fhir_server.indexing.rows import STRING_LENGTH
+from fhir_server.indexing.composite_rows import STRING_LENGTH
 
 STRING_OPERATORS: Final = {"eq": "=", "ne": "<>", "gt": ">", "lt": "<", "ge": ">=", "le": "<=", "ew": "LIKE"}
 

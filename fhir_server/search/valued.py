@@ -18,7 +18,7 @@ from chartloop.kernel.db import Session
 from chartloop.kernel.errors import Invalid
 from fhir_server.hashing import SEQUENCE_MASK
 from fhir_server.indexing.compiler import LISTS, Extractor, compile_extractor
-from fhir_server.indexing.rows import STRING_LENGTH
+from fhir_server.indexing.composite_rows import STRING_LENGTH
 from fhir_server.rows import CHUNK
 from fhir_server.search.cursor import Position
 from fhir_server.search.ordering import missing

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from math import isfinite
+from math import inf, isfinite, nextafter
 from typing import Final, NamedTuple
 
 from fhir_server.indexing.dates import date_bounds
+from fhir_server.search.near import Near, near
 from fhir_server.search.text_syntax import TextNode
 
 PREFIXES: Final = frozenset({"eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"})
@@ -51,6 +52,23 @@ class Amount(NamedTuple):
     value: float
     system: str | None
     code: str | None
+    units: tuple[InUnit, ...] | None = None
+    """What it is in each unit that the store knows; none where its own unit is compared as it stands."""
+
+
+class InUnit(NamedTuple):
+    """An amount in an indexed unit."""
+
+    unit: int
+    low: float
+    high: float
+    value: float
+
+
+class Combination(NamedTuple):
+    """The parts of a composite value, in order."""
+
+    parts: tuple[Value, ...]
 
 
 class WordQuery(NamedTuple):
@@ -65,7 +83,7 @@ class Text(NamedTuple):
     text: str
 
 
-Value = Token | DateRange | ReferenceTo | Amount | Text | WordQuery
+Value = Token | DateRange | ReferenceTo | Amount | Text | WordQuery | Combination | Near
 
 
 def unescape(text: str) -> str:
@@ -128,16 +146,32 @@ def date(text: str) -> DateRange | None:
     return None if bounds is None or prefix == "ap" else DateRange(prefix, *bounds)
 
 
+def position(text: str) -> Near | None:
+    """Read `latitude|longitude[|distance[|units]]`."""
+    return near([unescape(part) for part in split(text, "|")])
+
+
+def past(bound: float, exact: float) -> float:
+    """An upper bound that is excluded, behind the value itself even where more digits are given than a double has."""
+    return max(bound, nextafter(exact, inf))
+
+
+def number(text: str) -> Amount | None:
+    """Read `[prefix]number`."""
+    return amount(text) if "|" not in text else None
+
+
 def amount(text: str) -> Amount | None:
-    """Read `[prefix]number` or `[prefix]number|system|code`; the precision given sets the bounds."""
+    """Read `[prefix]number` or `[prefix]number|system|code`; the significant figures given set the bounds: 1e2 has one."""
     prefix, rest = _prefixed(text)
     parts = [unescape(part) for part in split(rest, "|")]
-    if len(parts) not in (1, 3) or not _NUMBER.fullmatch(parts[0]):
+    if len(parts) not in (1, 3) or not _NUMBER.fullmatch(parts[0]) or (len(parts) == 3 and parts[1] and not parts[2]):
         return None
     try:
         value = Decimal(parts[0])
-        half = Decimal(5) * Decimal(10) ** (int(value.as_tuple().exponent) - 1)
-        bounds = (float(value - half), float(value + half), float(value))
+        half = abs(value) / 10 if prefix == "ap" else Decimal(5) * Decimal(10) ** (int(value.as_tuple().exponent) - 1)
+        exact = float(value)
+        bounds = (float(value - half), past(float(value + half), exact), exact)
     except (ArithmeticError, ValueError):
         return None
     if not all(map(isfinite, bounds)):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import zstandard
@@ -52,6 +52,15 @@ class Element:
         return {stem + code[0].upper() + code[1:]: code for code in self.types}
 
 
+class ComponentFact(NamedTuple):
+    """One component of a composite: its own parameter, and where it is, from where the composite is."""
+
+    code: str
+    type: str
+    targets: tuple[str, ...]
+    expression: str
+
+
 @dataclass(frozen=True, slots=True)
 class SearchParameterFact:
     """One SearchParameter as published."""
@@ -61,6 +70,7 @@ class SearchParameterFact:
     bases: tuple[str, ...]
     targets: tuple[str, ...]
     expression: str
+    components: tuple[ComponentFact, ...] = ()
 
 
 class _TypeFact(msgspec.Struct, frozen=True):
@@ -121,8 +131,7 @@ class Definitions:
     @cached_property
     def search_parameters(self) -> tuple[SearchParameterFact, ...]:
         """Every search parameter of the package."""
-        facts = self._section("searchParameters", list[tuple[str, str, tuple[str, ...], tuple[str, ...], str]])
-        return tuple(SearchParameterFact(*fact) for fact in facts)
+        return tuple(SearchParameterFact(*fact) for fact in map(_search_fact, self._section("searchParameters", list[list[Any]])))
 
     @cached_property
     def _search_ids(self) -> dict[str, dict[str, int]]:
@@ -194,6 +203,12 @@ class Definitions:
             value_set=self._value_sets[value_set] if value_set >= 0 else None,
             node=node,
         )
+
+
+def _search_fact(fact: list[Any]) -> tuple[Any, ...]:
+    code, type_, bases, targets, expression, *rest = fact
+    components = tuple(ComponentFact(its, kind, tuple(to), where) for its, kind, to, where in (rest[0] if rest else ()))
+    return code, type_, tuple(bases), tuple(targets), expression, components
 
 
 @cache

@@ -14,21 +14,27 @@ _RESOURCE = frozenset({"Resource", "DomainResource"})
 
 
 def search_facts(package: Package) -> list[list[Any]]:
-    """[code, type, bases, targets, expression] of each parameter, sorted; extension packages and examples of the core are left out."""
+    """[code, type, bases, targets, expression] of each parameter, sorted; extension packages and examples of the core are left out.
+
+    A composite has its components too: [[code, type, targets, expression]], the expression being relative to that of the composite.
+    """
     facts = []
+    by_url = package.by_url("SearchParameter")
     for parameter in package.of_type("SearchParameter"):
         expression = str(parameter.get("expression", ""))
         if "base" not in parameter or "extension(" in expression.lower() or _is_no_parameter_of_r4(parameter):
             continue
         targets = sorted(str(name) for name in parameter.get("target", ()))
-        facts.append([parameter["code"], parameter["type"], sorted(parameter["base"]), targets, " ".join(expression.split())])
+        components = [_component(each, by_url) for each in parameter.get("component", ())]
+        fact = [parameter["code"], parameter["type"], sorted(parameter["base"]), targets, " ".join(expression.split())]
+        facts.append([*fact, components] if components else fact)
     return sorted(facts)
 
 
 def search_ids(parameters: Iterable[list[Any]], types: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, int]]:
     """Number the parameters of every concrete type, sorted by type and code: the index tables hold these numbers."""
     pairs = set()
-    for code, _, bases, _, _ in parameters:
+    for code, _, bases, *_ in parameters:
         for name, facts in types.items():
             if facts["kind"] == "resource" and not facts["abstract"] and (name in bases or _RESOURCE & set(bases)):
                 pairs.add((name, code))
@@ -46,6 +52,12 @@ def compartment_facts(package: Package) -> dict[str, dict[str, list[str]]]:
             members = {str(item["code"]): [str(code) for code in item["param"]] for item in definition["resource"] if item.get("param")}
             compartments[str(definition["code"])] = members
     return compartments
+
+
+def _component(component: Resource, by_url: Mapping[str, Resource]) -> list[Any]:
+    definition = by_url[str(component["definition"])]
+    targets = sorted(str(name) for name in definition.get("target", ()))
+    return [definition["code"], definition["type"], targets, " ".join(str(component["expression"]).split())]
 
 
 def _is_no_parameter_of_r4(parameter: Resource) -> bool:

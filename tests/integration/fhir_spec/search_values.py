@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 _CONTACTS = {"phone", "fax", "email", "pager", "url", "sms", "other"}
@@ -22,7 +23,31 @@ def escaped(text: str) -> str:
 
 def asked(kind: str, value: Any) -> Iterator[Asked]:
     """(modifier, value) pairs of one parameter that must find a resource with this value; nothing for what cannot be asked for."""
-    yield from {"token": _token, "string": _string, "uri": _string, "date": _date, "reference": _reference, "quantity": _quantity, "number": _number}[kind](value)
+    kinds = {"token": _token, "string": _string, "uri": _string, "date": _date, "reference": _reference, "quantity": _quantity, "number": _number,
+             "special": _place}  # fmt: skip
+    yield from kinds[kind](value)
+
+
+def combined(components: list[tuple[str, str]], group: dict[str, Any], resource: dict[str, Any]) -> Iterator[Asked]:
+    """The same for a composite: (kind, expression) of each component, and one group of it."""
+    parts = [
+        [text for value in _inside(expression, group, resource) for modifier, text in asked(kind, value) if not modifier] for kind, expression in components
+    ]
+    yield from (("", "$".join(combination)) for combination in product(*parts))
+
+
+def _inside(expression: str, group: dict[str, Any], resource: dict[str, Any]) -> Iterator[Any]:
+    """Values of `code`, `value.as(Type) | ...`, `%resource.a.b`."""
+    for path in expression.split(" | "):
+        place, names = (resource, path.removeprefix("%resource.")) if path.startswith("%") else (group, path)
+        if found := re.fullmatch(r"(\w+)\.as\((\w+)\)", names):
+            names = found[1] + found[2][0].upper() + found[2][1:]
+        elif names == "value":
+            names = next((name for name in group if name.startswith("value")), names)
+        for name in names.split("."):
+            place = place.get(name, {})
+        if place != {}:
+            yield place
 
 
 def _token(value: Any) -> Iterator[Asked]:
@@ -92,6 +117,9 @@ def _quantity(value: Any) -> Iterator[Asked]:
         if "code" in value and "system" in value:
             yield "", f"{value['value']}|{escaped(value['system'])}|{escaped(value['code'])}"
             yield "", f"{value['value']}||{escaped(value['code'])}"
+            yield "", f"ap{value['value']}|{escaped(value['system'])}|{escaped(value['code'])}"
+        if "unit" in value:
+            yield "", f"{value['value']}||{escaped(value['unit'])}"
 
 
 def _number(value: Any) -> Iterator[Asked]:
@@ -101,3 +129,7 @@ def _number(value: Any) -> Iterator[Asked]:
                 yield "", f"{'ge' if end == 'low' else 'le'}{value[end]['value']}"
     else:
         yield "", str(value)
+
+
+def _place(value: Any) -> Iterator[Asked]:
+    yield "", f"{value['latitude']}|{value['longitude']}|1|m"

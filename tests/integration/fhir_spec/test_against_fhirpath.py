@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from fhir_server.indexing import values as indexer_values
-from fhir_server.indexing.compiler import EMITTERS, compile_extractor
+from fhir_server.indexing.compiler import EMITTERS, LISTS, compile_extractor
 from fhir_server.indexing.expressions import branches
 from fhir_server.search.params import for_type, leaves_of
 from fhir_server.spec.definitions import r4
@@ -35,7 +35,7 @@ def record(rows, param, value, *_):
 @pytest.fixture
 def recording(monkeypatch):
     """Extraction whose rows hold the found values themselves."""
-    for name in set(EMITTERS.values()) - {"token_code", "reference_value"}:
+    for name in set(EMITTERS.values()) - {"token_code", "reference_value", "reference_entry"}:
         monkeypatch.setattr(indexer_values, name, record)
     monkeypatch.setattr(indexer_values, "reference_value", lambda rows, _tokens, param, value, _base: rows.append((param, "", value)))
     extractors = {}
@@ -43,7 +43,7 @@ def recording(monkeypatch):
     def found(resource):
         type_ = resource["resourceType"]
         extractor = extractors.setdefault(type_, compile_extractor(f"record_{type_}", leaves_of(type_)))
-        rows = [[] for _ in range(7)]
+        rows = [[] for _ in LISTS]
         extractor(resource, *rows, "")
         values: dict[int, Counter[str]] = {}
         for row in (row for kind in rows for row in kind):
@@ -67,7 +67,8 @@ def test_values_equal_those_of_a_fhirpath_engine(corpus, recording):
         type_ = resource["resourceType"]
         ours = recording(resource)
         for code, param in for_type(type_).items():
-            if code.startswith("_") or "exists" in (expression := expression_of(type_, code)) or not expression:
+            # Composites have tests of their own; the first resource of a Bundle depends on the Bundle's type.
+            if param.components or type_ == "Bundle" or code.startswith("_") or "exists" in (expression := expression_of(type_, code)) or not expression:
                 continue
             try:
                 evaluate = compiled.setdefault(expression, fhirpathpy.compile(expression, models["r4"]))

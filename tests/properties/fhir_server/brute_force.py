@@ -37,14 +37,44 @@ DATE: dict[str, Callable[[Range, Range], bool]] = {
 }
 
 
-def number_matches(prefix: str, text: str, value: Fraction) -> bool:
-    """Compare a number; equality is as wide as the search value is precise."""
-    exact = Fraction(text)
-    half = Fraction(1, 2) / 10 ** len(text.partition(".")[2])
+def number_matches(prefix: str, text: str, low: Fraction, high: Fraction | None = None, scale: Fraction = Fraction(1)) -> bool:
+    """Compare a number, or a range of them; equality is as wide as the search value is precise. Bounds are multiplied by `scale`."""
+    high = low if high is None else high
+    exact, half = Fraction(text) * scale, Fraction(1, 2) / 10 ** len(text.partition(".")[2]) * scale
+    inside = exact - half <= low < exact + half and exact - half <= high < exact + half
+    tenth = abs(exact) / 10
     return {
-        "eq": exact - half <= value <= exact + half, "ne": not exact - half <= value <= exact + half,
-        "gt": value > exact, "lt": value < exact, "ge": value >= exact, "le": value <= exact,
+        "eq": inside, "ne": not inside, "gt": high > exact, "lt": low < exact, "ge": high >= exact, "le": low <= exact,
+        "sa": low > exact, "eb": high < exact, "ap": low <= exact + tenth and high >= exact - tenth,
     }[prefix]  # fmt: skip
+
+
+UNITS = {"kg": ("mass", "1000"), "g": ("mass", "1"), "mg": ("mass", "1/1000"), "mg{dry}": ("mass", "1/1000"), "[lb_av]": ("mass", "453.59237"),
+         "mm[Hg]": ("pressure", "133322"), "kPa": ("pressure", "1000000"), "/min": ("rate", "1/60"), "{beats}/min": ("rate", "1/60"), "Hz": ("rate", "1")}  # fmt: skip
+UCUM = "http://unitsofmeasure.org"
+FAR = Fraction(10) ** 400
+
+
+def quantity_matches(text: str, quantity: Resource) -> bool:
+    """Compare `[prefix]number`, `...||unit` and `...|system|code` with a stored Quantity."""
+    number, _, unit = text.partition("|")
+    system, _, code = unit.partition("|")
+    prefix, number = (number[:2], number[2:]) if number[:2].isalpha() else ("eq", number)
+    value = Fraction(str(quantity["value"]))
+    low, high = value, value
+    if quantity.get("comparator"):
+        edge = Fraction(1, 10**12) if len(quantity["comparator"]) == 1 else 0
+        low, high = (-FAR, value - edge) if quantity["comparator"][0] == "<" else (value + edge, FAR)
+    if not code:
+        return number_matches(prefix, number, low, high)
+    if not system:
+        return code in (quantity.get("code"), quantity.get("unit")) and number_matches(prefix, number, low, high)
+    if system != quantity.get("system"):
+        return False
+    mine, its = UNITS.get(code), UNITS.get(quantity["code"])
+    if system != UCUM or mine is None or its is None:
+        return bool(code == quantity["code"]) and number_matches(prefix, number, low, high)
+    return mine[0] == its[0] and number_matches(prefix, number, low, high, Fraction(mine[1]) / Fraction(its[1]))
 
 
 def tokens(resource: Resource, code: str) -> list[tuple[str, str]]:
