@@ -16,8 +16,8 @@ from fhir_server.defining import TYPE, definitions
 from fhir_server.hashing import value_hash
 from fhir_server.indexing.extraction import extract
 from fhir_server.indexing.rows import INHERITS, NO_ROWS, IndexRows, index_rows
+from fhir_server.indexing.text_words import text_words
 from fhir_server.indexing.values import split_reference
-from fhir_server.indexing.words import words_of
 from fhir_server.redaction import is_subsetted
 from fhir_server.rows import DELETE, POST, PUT, Row, labels_of
 from fhir_server.splice import splice, without_labels, without_version
@@ -36,7 +36,7 @@ def rows_of(store: Store, type_: str, resource: Mapping[str, Any]) -> IndexRows:
     """Extract the index rows of a parsed resource, and of what it takes labels over from."""
     found = index_rows(type_, extract(type_, resource, base=store.base, custom=store.parameters.now.extractor(type_)))
     if store.full_text:
-        found = found._replace(words=words_of(resource))
+        found = found._replace(text=text_words(resource))
     heritage = {(INHERITS, value_hash(reference), 0) for reference in inherited(store, type_, resource)}
     return found._replace(reference=found.reference | heritage) if heritage else found
 

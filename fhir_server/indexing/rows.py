@@ -14,8 +14,8 @@ from fhir_server.indexing.extraction import IndexValues
 from fhir_server.indexing.ranges import ends
 from fhir_server.indexing.sphere import on_sphere
 from fhir_server.indexing.text_rows import replace_words
+from fhir_server.indexing.text_words import NO_WORDS, TextWords
 from fhir_server.indexing.units import KnownUnit, known_unit, unit_of
-from fhir_server.indexing.words import NO_WORDS, TextWords
 from fhir_server.search.params import SearchParam, for_type
 
 UNDATED: Final = 1 << 46
@@ -46,7 +46,7 @@ class IndexRows(NamedTuple):
     position: frozenset[Row]
     units: frozenset[KnownUnit]
     """What the units of the quantities are; these are never taken away."""
-    words: TextWords = NO_WORDS
+    text: TextWords = NO_WORDS
 
 
 _TABLES: Final = {
@@ -131,7 +131,7 @@ def _units(values: IndexValues) -> frozenset[KnownUnit]:
 
 def replace_rows(tx: Tx, changes: list[tuple[int, IndexRows, IndexRows]]) -> None:
     """Bring the index tables from the old rows to the new ones, for many resources at once."""
-    replace_words(tx, [(rid, old.words, new.words) for rid, old, new in changes])
+    replace_words(tx, [(rid, old.text, new.text) for rid, old, new in changes])
     changed = [change for change in changes if change[1] is not NO_ROWS]
     for name in _TABLES:
         gone = [

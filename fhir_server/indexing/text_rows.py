@@ -3,7 +3,7 @@
 It holds the folded words of every current resource with their places, so that most of a text can be read out of it: whoever
 holds the database holds the texts, as with the other index tables. The text itself is in the body alone. SQLite forgets a row
 only if it is told the words that it had: they are taken out of the old body again, so a release that changes
-`words.words_of` gives TABLE another name. FTS5 keeps the words of the narrative and the others apart; on PostgreSQL one column has the
+`words.text_words` gives TABLE another name. FTS5 keeps the words of the narrative and the others apart; on PostgreSQL one column has the
 narrative's, NULL where there are none, and one has them all.
 Measured on twelve Synthea bundles: 14 % more disk on SQLite and 41 % on PostgreSQL, a tenth more time for bundles, and for
 single creates a quarter more; that is why the setting fhir.full_text is off unless somebody wants it.
@@ -19,7 +19,7 @@ import msgspec
 
 from chartloop.kernel.db import Database, Session, Tx
 from chartloop.kernel.errors import Invalid
-from fhir_server.indexing.words import NO_WORDS, TextWords, words_of
+from fhir_server.indexing.text_words import NO_WORDS, TextWords, text_words
 
 TABLE: Final = "idx_text"
 
@@ -114,7 +114,7 @@ def _fill(tx: Tx, unpack: Unpack) -> None:
 
 
 def _words(body: bytes) -> TextWords:
-    return words_of(msgspec.json.decode(body))
+    return text_words(msgspec.json.decode(body))
 
 
 def _bodies(tx: Tx, after: int) -> list[tuple[Any, ...]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from fhir_server.indexing.words import split_words
+from fhir_server.indexing.text_words import split_words
 
 MAX_LENGTH: Final = 1_000
 MAX_DEPTH: Final = 8

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from chartloop.kernel.errors import Invalid
 from fhir_server.indexing.text_rows import tsvectors
-from fhir_server.indexing.words import MAX_BYTES, MAX_WORDS, TextWords, words_of
+from fhir_server.indexing.text_words import MAX_BYTES, MAX_WORDS, TextWords, words_of
 from fhir_server.search.params import for_type
 from fhir_server.search.query import parse
 from fhir_server.search.text_syntax import TextError, fts5, read_text_query, tsquery

@@ -52,7 +52,7 @@ def _words(text: str) -> tuple[str, ...]:
 _short_words = lru_cache(maxsize=16_384)(_words)
 
 
-def words_of(resource: Mapping[str, Any]) -> TextWords:
+def text_words(resource: Mapping[str, Any]) -> TextWords:
     """List the words of a valid resource."""
     narrative = resource.get("text")
     div = narrative.get("div", "") if isinstance(narrative, Mapping) else ""
