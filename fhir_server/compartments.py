@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from fhir_server.indexing.compiler import Extractor, compile_extractor
+from fhir_server.indexing.compiler import LISTS, Extractor, compile_extractor
 from fhir_server.search.params import for_type, leaves_of
 from fhir_server.spec.definitions import r4
 
-_LISTS = 7
-_REFERENCES = 3
+_REFERENCES = tuple(LISTS).index("reference")
 
 
 def patient_of(type_: str, resource: Mapping[str, Any], *, base: str = "") -> str:
@@ -24,7 +23,7 @@ def patient_of(type_: str, resource: Mapping[str, Any], *, base: str = "") -> st
     extractor = _extractor(type_)
     if extractor is None:
         return ""
-    rows: list[list[tuple[Any, ...]]] = [[] for _ in range(_LISTS)]
+    rows: list[list[tuple[Any, ...]]] = [[] for _ in LISTS]
     extractor(resource, *rows, base)
     patients = {row[2] for row in rows[_REFERENCES] if row[1] == "Patient" and row[2]}
     return f"Patient/{patients.pop()}" if len(patients) == 1 else ""

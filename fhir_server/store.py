@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -15,6 +15,7 @@ from chartloop.kernel.db import Database, Tx
 from chartloop.kernel.errors import Forbidden, Issue
 from chartloop.kernel.outbox import Outbox
 from fhir_server.codec import Codec
+from fhir_server.indexing.vocabulary import Vocabulary
 from fhir_server.validation.resources import Validated
 
 Also = Callable[[Tx], None]
@@ -96,6 +97,7 @@ class Store:
     codec: Codec
     secret: bytes
     base: str
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
 
 
 def acting(scope: Scope, action: str) -> Scope:

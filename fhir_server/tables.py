@@ -118,6 +118,18 @@ def _range_index(name: str, *values: Column[object]) -> Table:
     )
 
 
+vocabulary = Table(
+    "vocabulary",
+    METADATA,
+    Column("param", SmallInteger, nullable=False),
+    Column("kind", SmallInteger, nullable=False),
+    Column("word", ORDERED_TEXT, nullable=False),
+    Column("value", BigInteger, nullable=False),
+    PrimaryKeyConstraint("param", "kind", "word", "value"),
+    sqlite_with_rowid=False,
+)
+"""Each system, text and address that a parameter has ever held, once, and the hash under which idx_token or idx_reference has it."""
+
 idx_token = _equality_index("idx_token")
 idx_reference = _equality_index("idx_reference")
 idx_string = _range_index(

@@ -13,8 +13,8 @@ from fhir_server.indexing import values as indexer_values
 from fhir_server.indexing.paths import Op, Place
 
 Extractor = Callable[..., None]
-# Names of the row lists, by search parameter type; they are the arguments of the generated function.
-LISTS = {"token": "t", "string": "s", "date": "d", "reference": "f", "quantity": "q", "uri": "u", "number": "n"}
+# Names of the row lists, by search parameter type, and that of the marks beside the tokens; they are the arguments of the generated function.
+LISTS = {"token": "t", "string": "s", "date": "d", "reference": "f", "quantity": "q", "uri": "u", "number": "n", "mark": "m"}
 _TEXT_TYPES = ("string", "markdown", "code", "id", "uri", "url", "canonical", "oid", "uuid")
 _AMOUNTS = ("Quantity", "Age", "Duration", "Count", "Distance")
 EMITTERS: dict[tuple[str, str], str] = {
@@ -40,6 +40,8 @@ EMITTERS: dict[tuple[str, str], str] = {
     ("number", "Range"): "number_range",
 }
 
+_WITH_MARKS = frozenset({"token_coding", "token_concept", "token_identifier"})
+
 
 @dataclass(slots=True)
 class Leaf:
@@ -64,7 +66,7 @@ def supported(leaf: Leaf) -> bool:
 
 
 def compile_extractor(name: str, leaves: Iterable[Leaf]) -> Extractor:
-    """Build the function `name(resource, tokens, strings, dates, references, quantities, uris, numbers, base)`."""
+    """Build the function `name(resource, tokens, strings, dates, references, quantities, uris, numbers, marks, base)`."""
     root = _Branch()
     flags: dict[int, list[str]] = {}
     for leaf in leaves:
@@ -122,6 +124,8 @@ def _emit(leaf: Leaf, value: str) -> str:
     emitter = EMITTERS[leaf.kind, leaf.place.type]
     if emitter == "token_code":
         return f"{rows}.append(({leaf.param}, {leaf.place.system!r}, {value}))"
+    if emitter in _WITH_MARKS:
+        return f"{emitter}({rows}, m, {leaf.param}, {value})"
     if emitter == "reference_value":
         return f"reference_value({rows}, t, {leaf.param}, {value}, base)"
     return f"{emitter}({rows}, {leaf.param}, {value})"

@@ -23,6 +23,7 @@ class IndexValues(NamedTuple):
     quantities: list[tuple[int, str, str, float, float, str]]
     uris: list[tuple[int, str]]
     numbers: list[tuple[int, float, float, str]]
+    marks: list[tuple[int, str, str]]
 
 
 def extract(type_: str, resource: Mapping[str, Any], *, base: str = "") -> IndexValues:
@@ -30,14 +31,15 @@ def extract(type_: str, resource: Mapping[str, Any], *, base: str = "") -> Index
 
     Rows: tokens (param, system, code), strings (param, folded, original), dates (param, low µs, high µs, half open),
     references (param, type, id, original; no id where it points elsewhere), quantities (param, system, code, low, high,
-    exact value), uris (param, value), numbers (param, low, high, exact value).
+    exact value), uris (param, value), numbers (param, low, high, exact value), marks (param, kind, text): what stands beside
+    a token, a folded text or an identifier with its type.
 
     Args:
         type_: Resource type.
         resource: The parsed resource; it has passed validation.
         base: Base URL of this server without a slash at its end: absolute references under it count as relative.
     """
-    values = IndexValues([], [], [], [], [], [], [])
+    values = IndexValues([], [], [], [], [], [], [], [])
     _extractor(type_)(resource, *values, base)
     return IndexValues(*(rows if len(rows) < 2 else list(dict.fromkeys(rows)) for rows in values))  # type: ignore[arg-type]
 

@@ -9,7 +9,8 @@ from chartloop.kernel.db import Tx
 from fhir_server.hashing import value_hash
 from fhir_server.indexing.dates import OPEN_LOW
 from fhir_server.indexing.extraction import IndexValues
-from fhir_server.search.params import SearchParam, for_type
+from fhir_server.indexing.words import Word, mark_hash, words_of
+from fhir_server.search.params import SearchParam, for_type, identifying
 
 UNDATED: Final = 1 << 46
 """Rank of a resource without a clinical date: after all others."""
@@ -38,6 +39,8 @@ class IndexRows(NamedTuple):
     string: frozenset[Row]
     date: frozenset[Row]
     quantity: frozenset[Row]
+    words: frozenset[Word] = frozenset()
+    """What the vocabulary must know."""
 
 
 _TABLES: Final = {
@@ -79,12 +82,11 @@ def index_rows(type_: str, values: IndexValues) -> IndexRows:
     lows = [low for param, low, _ in values.dates if ranking is not None and param == ranking.id]
     rank = rank_of(min(lows)) if lows else UNDATED
     tokens = {(param, value, rank) for param, system, code in values.tokens for value in token_hashes(system, code)}
-    identifier = for_type(type_).get("identifier")
-    if identifier is not None:
-        tokens.update(
-            (param, value_hash(f"{system}|"), rank) for param, system, _ in values.tokens if param == identifier.id
-        )
+    own = identifying(type_)
+    tokens.update((param, value_hash(f"{system}|"), rank) for param, system, code in values.tokens if param in own or not code)
+    tokens.update((param, mark_hash(kind, text), rank) for param, kind, text in values.marks)
     tokens.update((param, value_hash(uri), rank) for param, uri in values.uris)
+    tokens.update((param, value_hash(uri), rank) for param, uri in _versioned(type_, values))
     references = {
         (param, value_hash(f"{type_}/{id_}" if id_ else original), rank)
         for param, type_, id_, original in values.references
@@ -96,13 +98,32 @@ def index_rows(type_: str, values: IndexValues) -> IndexRows:
     }
     quantities.update((param, low, high, 0, 0) for param, low, high, *_ in values.numbers)
     return IndexRows(
-        rank, frozenset(tokens), frozenset(references), frozenset(strings), frozenset(values.dates), frozenset(quantities)
+        rank,
+        frozenset(tokens),
+        frozenset(references),
+        frozenset(strings),
+        frozenset(values.dates),
+        frozenset(quantities),
+        words_of(values, own),
     )
+
+
+def _versioned(type_: str, values: IndexValues) -> list[tuple[int, str]]:
+    """List the canonical address of a resource with its version, by which it may be searched for as well.
+
+    Spec: https://hl7.org/fhir/R4/search.html#uri
+    """
+    params = for_type(type_)
+    url, version = params.get("url"), params.get("version")
+    if url is None or version is None or url.type != "uri":
+        return []
+    numbers = [code for param, _, code in values.tokens if param == version.id]
+    return [(param, f"{uri}|{number}") for param, uri in values.uris if param == url.id for number in numbers]
 
 
 @lru_cache(maxsize=65_536)
 def token_hashes(system: str, code: str) -> tuple[int, ...]:
-    """Forms under which a token is found: `code`, and `system|code` or `|code`; identifiers as `system|` too."""
+    """Forms under which a token is found: `code`, and `system|code` or `|code`; as `system|` the vocabulary finds it."""
     return (value_hash(code), value_hash(f"{system}|{code}")) if code else ()
 
 

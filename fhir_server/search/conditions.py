@@ -15,7 +15,7 @@ from fhir_server.indexing.rows import STRING_LENGTH, clinical_date, rank_of, uni
 from fhir_server.indexing.values import fold
 from fhir_server.search.params import SearchParam
 from fhir_server.search.tree import ID, LAST_UPDATED, Criterion
-from fhir_server.search.values import Amount, DateRange, ReferenceTo, Text, Token, Value, ancestors
+from fhir_server.search.values import Amount, DateRange, Hashes, ReferenceTo, Text, Token, Value, Words, ancestors
 from fhir_server.type_ids import TYPE_IDS
 
 _TABLES: Final = {
@@ -28,7 +28,7 @@ _TABLES: Final = {
     "number": "idx_quantity",
 }
 _EQUALITY: Final = frozenset({"token", "uri", "reference"})
-_SHORT: Final = 32
+SHORT: Final = 32
 """Longer lists travel as one parameter, and are probed by their index rows rather than value by value."""
 _AFTER_ALL_TEXT: Final = "\U0010ffff"
 
@@ -67,7 +67,7 @@ def condition(criterion: Criterion, dialect: str, *, indexed: bool = False) -> C
         return _missing(param, missing=criterion.missing)
     table = _TABLES[param.type]
     values = _values(criterion, "t", dialect)
-    if param.type in _EQUALITY and len(_wanted(criterion)) > _SHORT:
+    if param.type in _EQUALITY and not criterion.common and len(_wanted(criterion)) > SHORT:
         found = f"r.rid IN (SELECT t.rid FROM {table} t WHERE t.param = ? AND {values.sql})"
     else:
         place = "t.rank = r.rank AND t.rid = r.rid" if param.type in _EQUALITY else "t.rid = r.rid"
@@ -87,7 +87,7 @@ def driver_rows(criterion: Criterion, dialect: str) -> DriverRows:
     """Write the index rows of one criterion."""
     param = criterion.param
     values = _values(criterion, "d", dialect)
-    ordered = param.type in _EQUALITY and len(_wanted(criterion)) == 1
+    ordered = param.type in _EQUALITY and len(_wanted(criterion)) == 1 and not _words(criterion)
     scan = param.type in ("date", "quantity", "number") and not all(_bounded(value) for value in criterion.values)
     return DriverRows(
         _TABLES[param.type], f"d.param = ? AND {values.sql}", (param.id, *values.params), ordered, not scan
@@ -119,7 +119,7 @@ def _any(parts: list[Condition]) -> Condition:
 def _in(column: str, values: Sequence[object], dialect: str) -> Condition:
     if not values:
         return Condition("1 = 0", ())
-    if len(values) <= _SHORT:
+    if len(values) <= SHORT:
         return Condition(f"{column} IN ({', '.join('?' * len(values))})", tuple(values))
     if dialect == "postgresql":
         return Condition(f"{column} = ANY(?)", (list(values),))
@@ -149,8 +149,21 @@ def _wanted(criterion: Criterion) -> list[int]:
 
 def _values(criterion: Criterion, alias: str, dialect: str) -> Condition:
     if criterion.param.type in _EQUALITY:
-        return _in(f"{alias}.value", _wanted(criterion), dialect)
+        wanted, words = _wanted(criterion), [word_rows(criterion.param, each) for each in _words(criterion)]
+        if not words:
+            return _in(f"{alias}.value", wanted, dialect)
+        return _any([_in(f"{alias}.value", wanted, dialect), *(Condition(f"{alias}.value IN ({each.sql})", each.params) for each in words)])
     return _any([_range(criterion, value, alias) for value in criterion.values])
+
+
+def word_rows(param: SearchParam, words: Words) -> Condition:
+    """Write the statement for the hashes of some words."""
+    inside, bounds = ("w.word >= ? AND w.word < ?", (words.low, words.high)) if words.high else ("w.word = ?", (words.low,))
+    return Condition(f"SELECT w.value FROM vocabulary w WHERE w.param = ? AND w.kind = ? AND {inside}", (param.id, words.kind, *bounds))
+
+
+def _words(criterion: Criterion) -> list[Words]:
+    return [value for value in criterion.values if isinstance(value, Words)]
 
 
 def _range(criterion: Criterion, value: Value, alias: str) -> Condition:
@@ -175,6 +188,8 @@ def _hashes(param: SearchParam, value: Value) -> list[int]:
         addresses = [f"{target}/{value.id}" for target in targets]
         # Where many types are possible the element may be a canonical, and a canonical may be any word.
         return [value_hash(address) for address in (addresses if len(addresses) == 1 else [*addresses, value.id])]
+    if isinstance(value, Hashes):
+        return list(value.values)
     return [value_hash(value.text)] if isinstance(value, Text) else []
 
 
@@ -202,6 +217,7 @@ def _date(value: DateRange, alias: str) -> Condition:
         "le": lambda: Condition(f"({low} < ? OR ({low} < ? AND {high} <= ?))", (value.low, value.high, value.high)),
         "sa": lambda: Condition(f"{low} >= ?", (value.high,)),
         "eb": lambda: Condition(f"({low} < ? AND {high} <= ?)", (value.low, value.low)),
+        "ap": lambda: Condition(f"({low} < ? AND {high} > ?)", (value.high, value.low)),
     }[value.prefix]()
 
 
@@ -209,6 +225,7 @@ def _updated(value: DateRange, column: str) -> Condition:
     """Compare the time of the last update, a point; the range of the search value is half open."""
     return {
         "eq": lambda: Condition(f"({column} >= ? AND {column} < ?)", (value.low, value.high)),
+        "ap": lambda: Condition(f"({column} >= ? AND {column} < ?)", (value.low, value.high)),
         "ne": lambda: Condition(f"NOT ({column} >= ? AND {column} < ?)", (value.low, value.high)),
         "gt": lambda: Condition(f"{column} >= ?", (value.high,)),
         "sa": lambda: Condition(f"{column} >= ?", (value.high,)),

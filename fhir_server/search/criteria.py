@@ -1,7 +1,5 @@
 """One search parameter, its modifier and its values to a criterion; what the index cannot answer is refused by name.
 
-Left out, because the index holds hashes of codes and addresses, no words and no prefixes: `:text`, `:below` of a uri,
-`:of-type` (an identifier is indexed without its type), and `system|` for anything but identifiers.
 Spec: https://hl7.org/fhir/R4/search.html#modifiers
 """
 
@@ -11,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final, NamedTuple
 
+from fhir_server.search import modifiers
 from fhir_server.search import values as search_values
 from fhir_server.search.params import SearchParam
 from fhir_server.search.tree import OF_EVERY_TYPE, Criterion
@@ -22,15 +21,17 @@ MAX_TEXT: Final = 200
 """Longest string value; what is indexed of a string is as long."""
 
 MODIFIERS: Final[Mapping[str, frozenset[str]]] = {
-    "token": frozenset({"", "not"}),
+    "token": frozenset({"", "not", "text", "of-type"}),
     "string": frozenset({"", "exact", "contains"}),
-    "reference": frozenset({""}),
+    "reference": frozenset({"", "below"}),
     "date": frozenset({""}),
     "quantity": frozenset({""}),
     "number": frozenset({""}),
-    "uri": frozenset({"", "above"}),
+    "uri": frozenset({"", "above", "below"}),
 }
-"""By kind of parameter; besides them every kind takes `:missing`, and a reference `:identifier` and `:[type]`."""
+"""By kind of parameter; besides them every kind takes `:missing`, and a reference `:identifier` and `:[type]`; its `:below` is for canonical addresses."""
+
+_OF_PARTS: Final = frozenset({"text", "of-type", "below"})
 
 NOT_SEARCHABLE: Final = frozenset({"_security"})
 """Labels are in no stored body, and a search on them would disclose them."""
@@ -59,15 +60,15 @@ def read_criterion(param: SearchParam, modifier: str, value: str, base: str) -> 
         # The identifier of a reference is indexed as a token of the same parameter.
         param, modifier = replace(param, type="token"), ""
     of_type = modifier if param.type == "reference" and modifier in TYPE_IDS and modifier in (param.targets or (modifier,)) else ""
-    if modifier not in MODIFIERS[param.type] and not of_type:
+    if not of_type and (modifier not in MODIFIERS[param.type] or not modifiers.takes(param, modifier)):
         return Refusal("not-supported", f"Modifier :{modifier[:32]} is not supported for {param.code}.")
     parts = search_values.split(value, ",")
     if len(parts) > MAX_VALUES:
         return Refusal("too-costly", f"A parameter has at most {MAX_VALUES} values.")
-    values = [_value(param, of_type or modifier, part, base) for part in parts]
-    if None in values:
-        return _refused_value(param, values.index(None) + 1, parts[values.index(None)])
-    return Criterion(param, tuple(each for each in values if each is not None), "" if of_type else modifier)
+    values = [_values(param, of_type or modifier, part, base) for part in parts]
+    if () in values:
+        return Refusal("value", f"Value {values.index(()) + 1} of {param.code} is not a valid {param.type}.")
+    return Criterion(param, tuple(each for some in values for each in some), "" if of_type or modifier in _OF_PARTS else modifier)
 
 
 def _missing(param: SearchParam, value: str) -> Criterion | Refusal:
@@ -78,15 +79,17 @@ def _missing(param: SearchParam, value: str) -> Criterion | Refusal:
     return Criterion(param, (), missing=value == "true")
 
 
-def _refused_value(param: SearchParam, position: int, text: str) -> Refusal:
-    if param.type == "token" and text.endswith("|") and text.count("|") == 1 and len(text) > 1:
-        return Refusal("not-supported", f"{param.code} is not indexed by system alone: value {position} needs a code.")
-    return Refusal("value", f"Value {position} of {param.code} is not a valid {param.type}.")
+def _values(param: SearchParam, modifier: str, text: str, base: str) -> tuple[Value, ...]:
+    """Read one value, which may stand for several in the index; none if it is malformed."""
+    if modifier in _OF_PARTS:
+        return modifiers.values_of(param, modifier, text)
+    if param.type == "token":
+        return modifiers.token_values(param, text)
+    found = _value(param, modifier, text, base)
+    return () if found is None else (found,)
 
 
 def _value(param: SearchParam, modifier: str, text: str, base: str) -> Value | None:
-    if param.type == "token":
-        return search_values.token(text, system_alone=param.code == "identifier")
     if param.type == "date":
         return search_values.date(text)
     if param.type in ("quantity", "number"):

@@ -25,6 +25,7 @@ from fhir_server.search.params import SearchParam, leaves_of
 from fhir_server.search.planner import linked, plan
 from fhir_server.search.tree import ID, Branch, Chain, Criterion, Query
 from fhir_server.search.values import ReferenceTo, Token
+from fhir_server.search.words import looked_up, needs_lookup
 from fhir_server.store import Store
 
 MAX_LINKED: Final = 10_000
@@ -65,12 +66,12 @@ def _permitted(store: Store, scope: Scope, type_: str, node: Criterion | Chain) 
 
 
 def settled(session: Session, store: Store, scope: Scope, query: Query) -> Query:
-    """Answer the chains of a query, under the scope.
+    """Answer the chains of a query, and look its words up, under the scope.
 
     Raises:
         Invalid: Both ends of a hop have more than MAX_LINKED resources.
     """
-    if not query.chains:
+    if not query.chains and not any(needs_lookup(each) for each in query.criteria):
         return query
     try:
         return _Hops(session, store, scope).settled(query)
@@ -85,7 +86,7 @@ class _Hops:
         self._scope = scope
 
     def settled(self, query: Query) -> Query:
-        plain = replace(query, criteria=list(query.criteria), chains=[])
+        plain = replace(query, criteria=[looked_up(self._session, each) for each in query.criteria], chains=[])
         waiting = []
         for chain in query.chains:
             try:

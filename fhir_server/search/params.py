@@ -28,6 +28,13 @@ class SearchParam:
     type: str
     targets: tuple[str, ...]
     paths: tuple[str, ...]
+    holds: tuple[str, ...] = ()
+    """Data types of those elements."""
+
+    @property
+    def identifies(self) -> bool:
+        """Whether its tokens are identifiers, of elements or of references: nearly every one is another."""
+        return "Identifier" in self.holds or "Reference" in self.holds
 
 
 @cache
@@ -35,10 +42,16 @@ def for_type(type_: str) -> Mapping[str, SearchParam]:
     """Search parameters of a resource type by code; only those that the indexer extracts."""
     leaves = leaves_of(type_)
     return {
-        fact.code: SearchParam(number, fact.code, fact.type, fact.targets, _paths(type_, fact))
+        fact.code: SearchParam(number, fact.code, fact.type, fact.targets, _paths(type_, fact), holds)
         for number, fact in _facts(type_)
-        if any(leaf.param == number for leaf in leaves)
+        if (holds := tuple(dict.fromkeys(leaf.place.type for leaf in leaves if leaf.param == number)))
     }
+
+
+@cache
+def identifying(type_: str) -> frozenset[int]:
+    """Numbers of the parameters of a type whose tokens are identifiers."""
+    return frozenset(param.id for param in for_type(type_).values() if param.identifies)
 
 
 @cache

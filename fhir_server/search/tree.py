@@ -27,6 +27,8 @@ class Criterion:
     values: tuple[Value, ...]
     modifier: str = ""
     missing: bool | None = None
+    common: bool = False
+    """It is true of so many resources that each candidate is looked at by itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from fhir_server.indexing import values as indexer_values
-from fhir_server.indexing.compiler import EMITTERS, compile_extractor
+from fhir_server.indexing.compiler import EMITTERS, LISTS, compile_extractor
 from fhir_server.indexing.expressions import branches
 from fhir_server.search.params import for_type, leaves_of
 from fhir_server.spec.definitions import r4
@@ -28,8 +28,9 @@ def canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, default=lambda number: float(number) if isinstance(number, Decimal) else str(number))
 
 
-def record(rows, param, value, *_):
-    rows.append((param, "", value))
+def record(rows, *rest):
+    """Record the last argument under the one before it: the marks beside tokens are not values."""
+    rows.append((rest[-2], "", rest[-1]))
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def recording(monkeypatch):
     def found(resource):
         type_ = resource["resourceType"]
         extractor = extractors.setdefault(type_, compile_extractor(f"record_{type_}", leaves_of(type_)))
-        rows = [[] for _ in range(7)]
+        rows = [[] for _ in LISTS]
         extractor(resource, *rows, "")
         values: dict[int, Counter[str]] = {}
         for row in (row for kind in rows for row in kind):
