@@ -10,6 +10,7 @@ from chartloop.kernel.db import Database, Tx
 from chartloop.kernel.outbox import Outbox
 from fhir_server.codec import Codec
 from fhir_server.dictionary import stored_dictionaries
+from fhir_server.indexing.vocabulary import Vocabulary, declare_whole
 from fhir_server.store import Labeller, Store
 
 _STATISTICS: Final = (
@@ -42,7 +43,15 @@ def open_store(
             return stored_dictionaries(session).get(number)
 
     codec = Codec(dictionaries, load)
-    return Store(db, access, audit, outbox, labeller, codec, secret, base.rstrip("/"))
+    return Store(db, access, audit, outbox, labeller, codec, secret, base.rstrip("/"), _vocabulary(db))
+
+
+def _vocabulary(db: Database) -> Vocabulary:
+    """Open the vocabulary; that of an empty store is whole."""
+    vocabulary = Vocabulary()
+    if not vocabulary.complete(db) and db.one("SELECT 1 FROM resource LIMIT 1") is None:
+        db.write(declare_whole)
+    return vocabulary
 
 
 def _statistics(tx: Tx) -> None:

@@ -10,7 +10,7 @@ from fhir_server.hashing import value_hash
 from fhir_server.indexing.dates import OPEN_LOW
 from fhir_server.indexing.extraction import IndexValues
 from fhir_server.indexing.words import Word, mark_hash, words_of
-from fhir_server.search.params import SearchParam, for_type, identifying
+from fhir_server.search.params import SearchParam, coded_params, for_type
 
 UNDATED: Final = 1 << 46
 """Rank of a resource without a clinical date: after all others."""
@@ -81,9 +81,12 @@ def index_rows(type_: str, values: IndexValues) -> IndexRows:
     ranking = clinical_date(type_)
     lows = [low for param, low, _ in values.dates if ranking is not None and param == ranking.id]
     rank = rank_of(min(lows)) if lows else UNDATED
-    tokens = {(param, value, rank) for param, system, code in values.tokens for value in token_hashes(system, code)}
-    own = identifying(type_)
-    tokens.update((param, value_hash(f"{system}|"), rank) for param, system, code in values.tokens if param in own or not code)
+    coded = coded_params(type_)
+    tokens = {
+        (param, value, rank)
+        for param, system, code in values.tokens
+        for value in (code_hashes(system, code) if param in coded else identifier_hashes(system, code))
+    }
     tokens.update((param, mark_hash(kind, text), rank) for param, kind, text in values.marks)
     tokens.update((param, value_hash(uri), rank) for param, uri in values.uris)
     tokens.update((param, value_hash(uri), rank) for param, uri in _versioned(type_, values))
@@ -104,7 +107,7 @@ def index_rows(type_: str, values: IndexValues) -> IndexRows:
         frozenset(strings),
         frozenset(values.dates),
         frozenset(quantities),
-        words_of(values, own),
+        words_of(values, coded),
     )
 
 
@@ -122,8 +125,19 @@ def _versioned(type_: str, values: IndexValues) -> list[tuple[int, str]]:
 
 
 @lru_cache(maxsize=65_536)
+def code_hashes(system: str, code: str) -> tuple[int, ...]:
+    """Form under which a code is found: `system|code` or `|code`; as `code` and `system|` the vocabulary knows it."""
+    return (value_hash(f"{system}|{code}"),)
+
+
+def identifier_hashes(system: str, code: str) -> tuple[int, ...]:
+    """Forms under which an identifier is found: `code`, `system|code` or `|code`, and `system|`."""
+    return (*token_hashes(system, code), value_hash(f"{system}|"))
+
+
+@lru_cache(maxsize=65_536)
 def token_hashes(system: str, code: str) -> tuple[int, ...]:
-    """Forms under which a token is found: `code`, and `system|code` or `|code`; as `system|` the vocabulary finds it."""
+    """Forms of a token that no vocabulary is asked for: `code`, and `system|code` or `|code`."""
     return (value_hash(code), value_hash(f"{system}|{code}")) if code else ()
 
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from fhir_server.search import modifiers
 from fhir_server.search import values as search_values
 from fhir_server.search.params import SearchParam
-from fhir_server.search.tree import OF_EVERY_TYPE, Criterion
+from fhir_server.search.tree import ID, OF_EVERY_TYPE, Criterion
 from fhir_server.search.values import Value
 from fhir_server.type_ids import TYPE_IDS
 
@@ -83,13 +83,14 @@ def _values(param: SearchParam, modifier: str, text: str, base: str) -> tuple[Va
     """Read one value, which may stand for several in the index; none if it is malformed."""
     if modifier in _OF_PARTS:
         return modifiers.values_of(param, modifier, text)
-    if param.type == "token":
-        return modifiers.token_values(param, text)
     found = _value(param, modifier, text, base)
     return () if found is None else (found,)
 
 
 def _value(param: SearchParam, modifier: str, text: str, base: str) -> Value | None:
+    if param.type == "token":
+        found_token = search_values.token(text)
+        return found_token if found_token is None or found_token.code or param is not ID else None
     if param.type == "date":
         return search_values.date(text)
     if param.type in ("quantity", "number"):

@@ -86,7 +86,7 @@ class _Hops:
         self._scope = scope
 
     def settled(self, query: Query) -> Query:
-        plain = replace(query, criteria=[looked_up(self._session, each) for each in query.criteria], chains=[])
+        plain = replace(query, criteria=[looked_up(self._session, self._store.vocabulary, each) for each in query.criteria], chains=[])
         waiting = []
         for chain in query.chains:
             try:

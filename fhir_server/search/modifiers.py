@@ -1,4 +1,4 @@
-"""Values under the modifiers that ask for a part of what is indexed: `:text`, `:of-type`, `:below`, and `system|` alone.
+"""Values under the modifiers that ask for a part of what is indexed: `:text`, `:of-type`, `:below`.
 
 Spec: https://hl7.org/fhir/R4/search.html#modifiers
 """
@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from fhir_server.indexing.values import OF_TYPE, fold
-from fhir_server.indexing.words import ADDRESS, LENGTH, SYSTEM, TEXT, mark_hash, whole_word
+from fhir_server.indexing.words import ADDRESS, LENGTH, TEXT, mark_hash
 from fhir_server.search.params import SearchParam
-from fhir_server.search.values import Hashes, ReferenceTo, Text, Value, Words, ancestors, split, token, unescape
+from fhir_server.search.values import Hashes, ReferenceTo, Text, Value, Words, ancestors, split, unescape
 
 _AFTER_ALL_TEXT: Final = "\U0010ffff"
 _CODED: Final = frozenset({"CodeableConcept", "Coding"})
@@ -38,16 +38,6 @@ def values_of(param: SearchParam, modifier: str, text: str) -> tuple[Value, ...]
     if modifier == "below":
         return _below(unescape(text)) if param.type == "uri" else _canonical_below(unescape(text))
     return ()
-
-
-def token_values(param: SearchParam, text: str) -> tuple[Value, ...]:
-    """Read a token; of a system alone the vocabulary knows the tokens, unless they are identifiers."""
-    found = token(text)
-    if found is None:
-        return ()
-    if found.code is not None or param.identifies:
-        return (found,)
-    return (Words(SYSTEM, whole_word(found.system or ""), ""),) if param.holds else ()
 
 
 def _text(text: str) -> tuple[Value, ...]:

@@ -16,6 +16,7 @@ from fhir_server.indexing.paths import places
 from fhir_server.spec.definitions import SearchParameterFact, r4
 
 _STORE_COLUMNS = frozenset({"_id", "_lastUpdated"})
+_CODED = frozenset({"CodeableConcept", "Coding", "code", "boolean"})
 _INHERITED = frozenset({"Resource", "DomainResource"})
 
 
@@ -32,9 +33,9 @@ class SearchParam:
     """Data types of those elements."""
 
     @property
-    def identifies(self) -> bool:
-        """Whether its tokens are identifiers, of elements or of references: nearly every one is another."""
-        return "Identifier" in self.holds or "Reference" in self.holds
+    def coded(self) -> bool:
+        """Whether its tokens are codes: few, and many resources have the same. Nearly every identifier and contact is another."""
+        return self.type == "token" and not _CODED.isdisjoint(self.holds)
 
 
 @cache
@@ -49,9 +50,9 @@ def for_type(type_: str) -> Mapping[str, SearchParam]:
 
 
 @cache
-def identifying(type_: str) -> frozenset[int]:
-    """Numbers of the parameters of a type whose tokens are identifiers."""
-    return frozenset(param.id for param in for_type(type_).values() if param.identifies)
+def coded_params(type_: str) -> frozenset[int]:
+    """Numbers of the parameters of a type whose tokens are codes."""
+    return frozenset(param.id for param in for_type(type_).values() if param.coded)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Search values that the vocabulary knows: its rows, and criteria with the hashes that it gives for them.
+"""Search values that the vocabulary knows, and the hashes that it gives for them.
 
 Spec: https://hl7.org/fhir/R4/search.html#token
 """
@@ -9,9 +9,14 @@ from dataclasses import replace
 from typing import Final
 
 from chartloop.kernel.db import Session
-from fhir_server.search.conditions import SHORT, Condition, driver_rows, word_rows
+from chartloop.kernel.errors import Invalid
+from fhir_server.hashing import value_hash
+from fhir_server.indexing.vocabulary import Vocabulary
+from fhir_server.indexing.words import CODE, SYSTEM, whole_word
+from fhir_server.search.conditions import SHORT, driver_rows, word_rows
+from fhir_server.search.params import SearchParam
 from fhir_server.search.tree import Criterion
-from fhir_server.search.values import Hashes, Value, Words
+from fhir_server.search.values import Hashes, Token, Value, Words
 
 MAX_LISTED: Final = 5_000
 """Most hashes that one value becomes; beyond them the statement looks at the vocabulary itself."""
@@ -22,29 +27,48 @@ COMMON: Final = 5_000
 
 def needs_lookup(criterion: Criterion) -> bool:
     """Whether a criterion speaks of words."""
-    return any(isinstance(value, Words) for value in criterion.values)
+    return any(_words(criterion.param, value) for value in criterion.values)
 
 
-def looked_up(session: Session, criterion: Criterion) -> Criterion:
-    """Put hashes in the place of words."""
+def looked_up(session: Session, vocabulary: Vocabulary, criterion: Criterion) -> Criterion:
+    """Put hashes in the place of words.
+
+    Raises:
+        Invalid: What was stored before there was a vocabulary has not been indexed again.
+    """
     if not needs_lookup(criterion):
         return criterion
-    values = tuple(_hashes(session, criterion, value) if isinstance(value, Words) else value for value in criterion.values)
-    return with_frequency(session, replace(criterion, values=values))
+    whole = vocabulary.complete(session)
+    values = tuple(
+        _hashes(session, criterion.param, words, whole=whole) if (words := _words(criterion.param, value)) else value for value in criterion.values
+    )
+    return _with_frequency(session, replace(criterion, values=values))
 
 
-def with_frequency(session: Session, criterion: Criterion) -> Criterion:
+def _words(param: SearchParam, value: Value) -> Words | None:
+    if isinstance(value, Token) and param.coded:
+        if value.code is None:
+            return Words(SYSTEM, whole_word(value.system or ""), "")
+        return Words(CODE, whole_word(value.code), "") if value.system is None else None
+    return value if isinstance(value, Words) else None
+
+
+def _hashes(session: Session, param: SearchParam, words: Words, *, whole: bool) -> Value:
+    if not whole and words.kind != CODE:
+        raise Invalid(f"{param.code} is not indexed yet by what is asked for; an operator must run $reindex.", code="not-supported")
+    rows = word_rows(param, words)
+    found = session.all(f"{rows.sql} LIMIT {MAX_LISTED + 1}", rows.params)
+    if len(found) > MAX_LISTED:
+        return words
+    # A code that was stored before there was a vocabulary has a row of its own.
+    return Hashes((*(int(row[0]) for row in found), *(() if whole else (value_hash(words.low),))))
+
+
+def _with_frequency(session: Session, criterion: Criterion) -> Criterion:
     """Say of a criterion with many values whether it has many index rows, too."""
-    if sum(len(value.values) for value in criterion.values if isinstance(value, Hashes)) <= SHORT and not any(
-        isinstance(value, Words) for value in criterion.values
-    ):
+    listed = sum(len(value.values) if isinstance(value, Hashes) else 1 for value in criterion.values)
+    if listed <= SHORT and not any(isinstance(value, Words) for value in criterion.values):
         return criterion
     rows = driver_rows(criterion, session.dialect)
     found = session.one(f"SELECT count(*) FROM (SELECT 1 FROM {rows.table} d WHERE {rows.where} LIMIT {COMMON}) x", rows.params)
     return replace(criterion, common=found is not None and int(found[0]) >= COMMON)
-
-
-def _hashes(session: Session, criterion: Criterion, words: Words) -> Value:
-    rows: Condition = word_rows(criterion.param, words)
-    found = session.all(f"{rows.sql} LIMIT {MAX_LISTED + 1}", rows.params)
-    return words if len(found) > MAX_LISTED else Hashes(tuple(int(row[0]) for row in found))

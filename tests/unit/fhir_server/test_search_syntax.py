@@ -7,7 +7,7 @@ import pytest
 from chartloop.kernel.clock import FakeClock
 from chartloop.kernel.errors import Invalid
 from fhir_server.indexing.dates import date_bounds
-from fhir_server.indexing.words import ADDRESS, SYSTEM, TEXT
+from fhir_server.indexing.words import ADDRESS, TEXT
 from fhir_server.search import values as search_values
 from fhir_server.search.params import for_type
 from fhir_server.search.query import parse
@@ -91,7 +91,7 @@ def test_an_approximate_date_is_a_tenth_of_its_distance_from_now_wider(fake_cloc
         ("url:below=http://a.example/fhir", (Text("http://a.example/fhir"), Words(ADDRESS, "http://a.example/fhir/", "http://a.example/fhir0"))),
         ("url:below=http://a.example/fhir/", (Text("http://a.example/fhir/"), Words(ADDRESS, "http://a.example/fhir/", "http://a.example/fhir0"))),
         ("jurisdiction:text=US%20 of  A,b\\,", (Words(TEXT, "us of a", "us of a\U0010ffff"), Words(TEXT, "b,", "b,\U0010ffff"))),
-        ("jurisdiction=urn:a|,b", (Words(SYSTEM, "urn:a", ""), Token(None, "b"))),
+        ("jurisdiction=urn:a|,b", (Token("urn:a", None), Token(None, "b"))),
         ("identifier=urn:a|", (Token("urn:a", None),)),
         ("questionnaire:below=http://a.example/x", (ReferenceTo("", "", "http://a.example/x"),)),
         ("questionnaire:below=http://a.example/x|1", (ReferenceTo("", "", "http://a.example/x|1"), Words(ADDRESS, "http://a.example/x|1.", "http://a.example/x|1/"))),
