@@ -18,7 +18,10 @@ from chartloop.migrate import migrate
 from fhir_server.labels.service import LabelService
 from fhir_server.opening import open_store
 from fhir_server.repository import Repository
+from fhir_server.search.terminology import Terminologies
+from fhir_server.spec.codes import R4Codes
 from fhir_server.store import Store
+from terminology.icd10cm_codes import Icd10cmCodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,8 @@ def open_door(kernel: Kernel) -> Door:
     """Open the one door to stored resources."""
     pages = secret(kernel.settings.keys, "pages.key")
     labels, base = LabelService(), fhir_base(kernel.settings)
-    store = open_store(kernel.database, kernel.access, kernel.audit, kernel.outbox, labels, secret=pages, base=base)
+    codes = Terminologies([R4Codes(), Icd10cmCodes()])
+    store = open_store(kernel.database, kernel.access, kernel.audit, kernel.outbox, labels, secret=pages, base=base, terminology=codes)
     return Door(Repository(store), store)
 
 

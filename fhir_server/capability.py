@@ -84,7 +84,9 @@ def _searching() -> str:
     )
     return (
         f"Modifiers of every parameter: :missing. Of kinds: {modifiers}; reference: :identifier and :[type]. Chained parameters and "
-        f"_has, in each other too, over up to {MAX_DEPTH} references and {MAX_LINKED} resources at one end of each."
+        f"_has, in each other too, over up to {MAX_DEPTH} references and {MAX_LINKED} resources at one end of each. "
+        "Token :in, :not-in, :above and :below are answered for value sets that are stored here and for what the terminology of "
+        "this server knows, and refused for the rest; :text is a string search; reference :below is for versions of canonical addresses."
     )
 
 

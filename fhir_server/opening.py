@@ -11,6 +11,7 @@ from chartloop.kernel.outbox import Outbox
 from fhir_server.codec import Codec
 from fhir_server.dictionary import stored_dictionaries
 from fhir_server.indexing.vocabulary import Vocabulary, declare_whole
+from fhir_server.search.terminology import NoTerminology, Terminology
 from fhir_server.store import Labeller, Store
 
 _STATISTICS: Final = (
@@ -20,7 +21,15 @@ _STATISTICS: Final = (
 
 
 def open_store(
-    db: Database, access: Access, audit: Audit, outbox: Outbox, labeller: Labeller, *, secret: bytes, base: str
+    db: Database,
+    access: Access,
+    audit: Audit,
+    outbox: Outbox,
+    labeller: Labeller,
+    *,
+    secret: bytes,
+    base: str,
+    terminology: Terminology | None = None,
 ) -> Store:
     """Open the store of a database whose tables exist.
 
@@ -32,6 +41,7 @@ def open_store(
         labeller: What gives resources their sensitivity labels.
         secret: Key of the signatures of page links.
         base: Address of the FHIR API, without a slash at its end: references below it are our own.
+        terminology: Who answers searches by value set and by subsumption; without one they are refused.
     """
     with db.read() as session:
         dictionaries = stored_dictionaries(session)
@@ -43,7 +53,7 @@ def open_store(
             return stored_dictionaries(session).get(number)
 
     codec = Codec(dictionaries, load)
-    return Store(db, access, audit, outbox, labeller, codec, secret, base.rstrip("/"), _vocabulary(db))
+    return Store(db, access, audit, outbox, labeller, codec, secret, base.rstrip("/"), _vocabulary(db), terminology or NoTerminology())
 
 
 def _vocabulary(db: Database) -> Vocabulary:

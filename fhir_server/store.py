@@ -16,6 +16,7 @@ from chartloop.kernel.errors import Forbidden, Issue
 from chartloop.kernel.outbox import Outbox
 from fhir_server.codec import Codec
 from fhir_server.indexing.vocabulary import Vocabulary
+from fhir_server.search.terminology import NoTerminology, Terminology
 from fhir_server.validation.resources import Validated
 
 Also = Callable[[Tx], None]
@@ -98,6 +99,7 @@ class Store:
     secret: bytes
     base: str
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
+    terminology: Terminology = field(default_factory=NoTerminology)
 
 
 def acting(scope: Scope, action: str) -> Scope:

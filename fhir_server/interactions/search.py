@@ -92,11 +92,12 @@ def _record(scope: Scope, type_: str, query: str, found: _Found) -> AuditRecord:
 
 def _find(session: Session, store: Store, scope: Scope, query: Query, start: Position | None) -> _Found:
     plain = settled(session, store, scope, query)
-    planned = plan(session, plain, store.access.row_filter(scope, query.type))
+    row_filter = store.access.row_filter(scope, query.type)
     counting = query.summary == "count" or query.count == 0
-    total = _count(session, planned) if counting or query.total == "accurate" else None
+    total = _count(session, plan(session, plain, row_filter, whole=True)) if counting or query.total == "accurate" else None
     if counting:
         return _Found([], [], [], total, None)
+    planned = plan(session, plain, row_filter)
     snapshot = start.snapshot if start else last_number(session)
     sql, params = planned.page(start.after if start else None, snapshot, query.count + 1)
     keys = session.all(sql, params)

@@ -1,5 +1,6 @@
 """One search parameter, its modifier and its values to a criterion; what the index cannot answer is refused by name.
 
+R4 has no `:text` of references, and its `:above` and `:below` along references of one type to itself are not built.
 Spec: https://hl7.org/fhir/R4/search.html#modifiers
 """
 
@@ -21,7 +22,7 @@ MAX_TEXT: Final = 200
 """Longest string value; what is indexed of a string is as long."""
 
 MODIFIERS: Final[Mapping[str, frozenset[str]]] = {
-    "token": frozenset({"", "not", "text", "of-type"}),
+    "token": frozenset({"", "not", "text", "of-type", "in", "not-in", "above", "below"}),
     "string": frozenset({"", "exact", "contains"}),
     "reference": frozenset({"", "below"}),
     "date": frozenset({""}),
@@ -31,7 +32,7 @@ MODIFIERS: Final[Mapping[str, frozenset[str]]] = {
 }
 """By kind of parameter; besides them every kind takes `:missing`, and a reference `:identifier` and `:[type]`; its `:below` is for canonical addresses."""
 
-_OF_PARTS: Final = frozenset({"text", "of-type", "below"})
+_OF_PARTS: Final = frozenset({"text", "of-type", "in", "not-in", "below"})
 
 NOT_SEARCHABLE: Final = frozenset({"_security"})
 """Labels are in no stored body, and a search on them would disclose them."""
@@ -68,7 +69,8 @@ def read_criterion(param: SearchParam, modifier: str, value: str, base: str) -> 
     values = [_values(param, of_type or modifier, part, base) for part in parts]
     if () in values:
         return Refusal("value", f"Value {values.index(()) + 1} of {param.code} is not a valid {param.type}.")
-    return Criterion(param, tuple(each for some in values for each in some), "" if of_type or modifier in _OF_PARTS else modifier)
+    done = {**dict.fromkeys((of_type, *_OF_PARTS), ""), "not-in": "not"} | ({"above": ""} if param.type == "token" else {})
+    return Criterion(param, tuple(each for some in values for each in some), done.get(modifier, modifier))
 
 
 def _missing(param: SearchParam, value: str) -> Criterion | Refusal:
@@ -81,7 +83,7 @@ def _missing(param: SearchParam, value: str) -> Criterion | Refusal:
 
 def _values(param: SearchParam, modifier: str, text: str, base: str) -> tuple[Value, ...]:
     """Read one value, which may stand for several in the index; none if it is malformed."""
-    if modifier in _OF_PARTS:
+    if modifier in _OF_PARTS or (modifier == "above" and param.type == "token"):
         return modifiers.values_of(param, modifier, text)
     found = _value(param, modifier, text, base)
     return () if found is None else (found,)

@@ -21,6 +21,7 @@ from chartloop.kernel.errors import Forbidden, Invalid
 from fhir_server.hashing import value_hash
 from fhir_server.indexing.compiler import LISTS, Extractor, compile_extractor
 from fhir_server.rows import packed_bodies
+from fhir_server.search.concepts import needs_terminology, with_tokens
 from fhir_server.search.params import SearchParam, leaves_of
 from fhir_server.search.planner import linked, plan
 from fhir_server.search.tree import ID, Branch, Chain, Criterion, Query
@@ -66,12 +67,12 @@ def _permitted(store: Store, scope: Scope, type_: str, node: Criterion | Chain) 
 
 
 def settled(session: Session, store: Store, scope: Scope, query: Query) -> Query:
-    """Answer the chains of a query, and look its words up, under the scope.
+    """Answer the chains of a query, and look up its concepts and words, under the scope.
 
     Raises:
-        Invalid: Both ends of a hop have more than MAX_LINKED resources.
+        Invalid: Both ends of a hop have more than MAX_LINKED resources, or a concept is not known here.
     """
-    if not query.chains and not any(needs_lookup(each) for each in query.criteria):
+    if not query.chains and not any(needs_lookup(each) or needs_terminology(each) for each in query.criteria):
         return query
     try:
         return _Hops(session, store, scope).settled(query)
@@ -86,7 +87,7 @@ class _Hops:
         self._scope = scope
 
     def settled(self, query: Query) -> Query:
-        plain = replace(query, criteria=[looked_up(self._session, self._store.vocabulary, each) for each in query.criteria], chains=[])
+        plain = replace(query, criteria=[self._looked_up(each) for each in query.criteria], chains=[])
         waiting = []
         for chain in query.chains:
             try:
@@ -96,6 +97,10 @@ class _Hops:
         for chain in waiting:
             plain.criteria.append(self._from_candidates(plain, chain))
         return plain
+
+    def _looked_up(self, criterion: Criterion) -> Criterion:
+        """Put what the index holds in the place of concepts and words."""
+        return looked_up(self._session, self._store.vocabulary, with_tokens(self._session, self._store, self._scope, criterion))
 
     def _from_far_end(self, type_: str, chain: Chain) -> Criterion:
         """Find what matches at the far end, and what it is linked with."""

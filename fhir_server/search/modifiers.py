@@ -1,4 +1,4 @@
-"""Values under the modifiers that ask for a part of what is indexed: `:text`, `:of-type`, `:below`.
+"""Values under the modifiers that ask for a part of what is indexed, or for what a terminology knows.
 
 Spec: https://hl7.org/fhir/R4/search.html#modifiers
 """
@@ -9,15 +9,17 @@ from collections.abc import Mapping
 from typing import Final
 
 from fhir_server.indexing.values import OF_TYPE, fold
-from fhir_server.indexing.words import ADDRESS, LENGTH, TEXT, mark_hash
+from fhir_server.indexing.words import ADDRESS, CODE, LENGTH, TEXT, mark_hash
 from fhir_server.search.params import SearchParam
-from fhir_server.search.values import Hashes, ReferenceTo, Text, Value, Words, ancestors, split, unescape
+from fhir_server.search.values import Hashes, InValueSet, ReferenceTo, Subsumption, Text, Token, Value, Words, ancestors, split, token, unescape
 
 _AFTER_ALL_TEXT: Final = "\U0010ffff"
 _CODED: Final = frozenset({"CodeableConcept", "Coding"})
+_CONCEPTS: Final = _CODED | {"code"}
 _HOLDING: Final[Mapping[str, frozenset[str]]] = {
     "text": _CODED | {"Identifier"},
     "of-type": frozenset({"Identifier"}),
+    **dict.fromkeys(("in", "not-in", "above", "below"), _CONCEPTS),
 }
 """By modifier of a token: types of elements, one of which a parameter must hold."""
 
@@ -35,6 +37,11 @@ def values_of(param: SearchParam, modifier: str, text: str) -> tuple[Value, ...]
         return _text(unescape(text))
     if modifier == "of-type":
         return _of_type(text)
+    if modifier in ("in", "not-in"):
+        address = unescape(text)
+        return (InValueSet(address),) if address and len(address) <= LENGTH else ()
+    if param.type == "token":
+        return _subsumption(token(text), up=modifier == "above")
     if modifier == "below":
         return _below(unescape(text)) if param.type == "uri" else _canonical_below(unescape(text))
     return ()
@@ -48,6 +55,20 @@ def _text(text: str) -> tuple[Value, ...]:
 def _of_type(text: str) -> tuple[Value, ...]:
     parts = [unescape(part) for part in split(text, "|")]
     return (Hashes((mark_hash(OF_TYPE, "|".join(parts)),)),) if len(parts) == 3 and all(parts) else ()
+
+
+def _subsumption(concept: Token | None, *, up: bool) -> tuple[Value, ...]:
+    """Read a concept; a MIME type is below its base part, and has no system.
+
+    Spec: https://hl7.org/fhir/R4/search.html#mimetype
+    """
+    if concept is None or not concept.code:
+        return ()
+    if concept.system:
+        return (Subsumption(concept.system, concept.code, up),)
+    if up or "/" not in concept.code:
+        return ()
+    return concept, Words(CODE, f"{concept.code};", f"{concept.code}{chr(ord(';') + 1)}")
 
 
 def _below(url: str) -> tuple[Value, ...]:

@@ -6,7 +6,7 @@ Spec: https://hl7.org/fhir/R4/search.html
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from chartloop.kernel.access.rows import RowFilter
@@ -14,6 +14,7 @@ from chartloop.kernel.db import Session
 from fhir_server.hashing import SEQUENCE_MASK
 from fhir_server.indexing.rows import clinical_date
 from fhir_server.search.conditions import Condition, condition, driver_rows, listed_ids, rank_bound
+from fhir_server.search.frequency import by_frequency, is_wide
 from fhir_server.search.params import SearchParam
 from fhir_server.search.tree import ID, LAST_UPDATED, Criterion, Query, SortKey
 from fhir_server.type_ids import TYPE_IDS
@@ -73,7 +74,9 @@ class Plan:
 def plan(session: Session, query: Query, row_filter: RowFilter, *, whole: bool = False) -> Plan:
     """Choose the driving criterion by counting a little, and make the rest probes; `whole` where no page stops early."""
     keys = _keys(query)
-    driver = _choose(session, query, early_stop=not whole and len(keys) == 1 and keys[0].sql == "r.rank")
+    early_stop = not whole and len(keys) == 1 and keys[0].sql == "r.rank"
+    driver = _choose(session, query, early_stop=early_stop)
+    query = _by_frequency(session, query, driver, early_stop=early_stop)
     where = _probes(session.dialect, query, row_filter, driver)
     if driver is None:
         return Plan(Condition("resource r", ()), tuple(where), keys, "r.rid", "type")
@@ -134,6 +137,16 @@ def _choose(session: Session, query: Query, *, early_stop: bool) -> Criterion | 
         return best[1] if best else None
     ordered = next((each for each in candidates if _ordered(each, session.dialect)), None)
     return ordered if early_stop or best[1].param is LAST_UPDATED else best[1]
+
+
+def _by_frequency(session: Session, query: Query, driver: Criterion | None, *, early_stop: bool) -> Query:
+    """Say of each long list of codes how it is probed."""
+    if not any(is_wide(each) for each in query.criteria):
+        return query
+    few = ESTIMATE_LIMIT if driver is None else _estimate(session, query.type, driver)
+    candidates = few if few < ESTIMATE_LIMIT else None
+    criteria = [each if each is driver else by_frequency(session, each, candidates, early_stop=early_stop) for each in query.criteria]
+    return replace(query, criteria=criteria)
 
 
 def _bounded(criterion: Criterion, dialect: str) -> bool:

@@ -73,7 +73,21 @@ class Hashes(NamedTuple):
     values: tuple[int, ...]
 
 
-Value = Token | DateRange | ReferenceTo | Amount | Text | Words | Hashes
+class InValueSet(NamedTuple):
+    """The codes of a value set, by its address."""
+
+    url: str
+
+
+class Subsumption(NamedTuple):
+    """A code and what it subsumes, or what subsumes it."""
+
+    system: str
+    code: str
+    up: bool
+
+
+Value = Token | DateRange | ReferenceTo | Amount | Text | Words | Hashes | InValueSet | Subsumption
 
 
 def unescape(text: str) -> str:

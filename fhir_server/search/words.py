@@ -13,7 +13,7 @@ from chartloop.kernel.errors import Invalid
 from fhir_server.hashing import value_hash
 from fhir_server.indexing.vocabulary import Vocabulary
 from fhir_server.indexing.words import CODE, SYSTEM, whole_word
-from fhir_server.search.conditions import SHORT, driver_rows, word_rows
+from fhir_server.search.conditions import SHORT, word_rows
 from fhir_server.search.params import SearchParam
 from fhir_server.search.tree import Criterion
 from fhir_server.search.values import Hashes, Token, Value, Words
@@ -21,13 +21,10 @@ from fhir_server.search.values import Hashes, Token, Value, Words
 MAX_LISTED: Final = 5_000
 """Most hashes that one value becomes; beyond them the statement looks at the vocabulary itself."""
 
-COMMON: Final = 5_000
-"""A criterion with as many index rows is probed by candidate; what has fewer is listed."""
-
 
 def needs_lookup(criterion: Criterion) -> bool:
-    """Whether a criterion speaks of words."""
-    return any(_words(criterion.param, value) for value in criterion.values)
+    """Whether a criterion speaks of words, or of more codes than are looked for one by one."""
+    return any(_words(criterion.param, value) for value in criterion.values) or _many(criterion)
 
 
 def looked_up(session: Session, vocabulary: Vocabulary, criterion: Criterion) -> Criterion:
@@ -39,10 +36,30 @@ def looked_up(session: Session, vocabulary: Vocabulary, criterion: Criterion) ->
     if not needs_lookup(criterion):
         return criterion
     whole = vocabulary.complete(session)
+    if whole and _many(criterion):
+        criterion = _in_use(session, criterion)
     values = tuple(
         _hashes(session, criterion.param, words, whole=whole) if (words := _words(criterion.param, value)) else value for value in criterion.values
     )
-    return _with_frequency(session, replace(criterion, values=values))
+    return replace(criterion, values=values)
+
+
+def _many(criterion: Criterion) -> bool:
+    return criterion.param.coded and len(criterion.values) > SHORT
+
+
+def _in_use(session: Session, criterion: Criterion) -> Criterion:
+    """Leave the codes that no resource has ever had out of a long list, as a value set is."""
+    systems = {value.system for value in criterion.values if isinstance(value, Token) and value.system and value.code}
+    used: set[int] = set()
+    for system in systems:
+        rows = word_rows(criterion.param, Words(SYSTEM, whole_word(system), ""))
+        found = session.all(f"{rows.sql} LIMIT {MAX_LISTED + 1}", rows.params)
+        if len(found) > MAX_LISTED:
+            return criterion
+        used.update(int(row[0]) for row in found)
+    values = [each for each in criterion.values if not (isinstance(each, Token) and each.system and each.code) or value_hash(f"{each.system}|{each.code}") in used]
+    return replace(criterion, values=tuple(values))
 
 
 def _words(param: SearchParam, value: Value) -> Words | None:
@@ -62,13 +79,3 @@ def _hashes(session: Session, param: SearchParam, words: Words, *, whole: bool) 
         return words
     # A code that was stored before there was a vocabulary has a row of its own.
     return Hashes((*(int(row[0]) for row in found), *(() if whole else (value_hash(words.low),))))
-
-
-def _with_frequency(session: Session, criterion: Criterion) -> Criterion:
-    """Say of a criterion with many values whether it has many index rows, too."""
-    listed = sum(len(value.values) if isinstance(value, Hashes) else 1 for value in criterion.values)
-    if listed <= SHORT and not any(isinstance(value, Words) for value in criterion.values):
-        return criterion
-    rows = driver_rows(criterion, session.dialect)
-    found = session.one(f"SELECT count(*) FROM (SELECT 1 FROM {rows.table} d WHERE {rows.where} LIMIT {COMMON}) x", rows.params)
-    return replace(criterion, common=found is not None and int(found[0]) >= COMMON)

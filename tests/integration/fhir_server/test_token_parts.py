@@ -15,7 +15,7 @@ from chartloop.kernel.errors import Conflict, Invalid
 from fhir_server.hashing import value_hash
 from fhir_server.indexing.vocabulary import declare_whole
 from fhir_server.repository import Repository
-from fhir_server.search import words
+from fhir_server.search import conditions, frequency, words
 from fhir_server.store import Store
 from tests.integration.fhir_server.conftest import scope
 
@@ -59,13 +59,14 @@ def filled(repository: Repository, operator: Scope) -> Repository:
     return repository
 
 
-@pytest.fixture(params=[(5_000, 5_000), (5_000, 0), (0, 5_000), (0, 0)], ids=["listed", "common", "unlisted", "unlisted and common"])
+@pytest.fixture(params=["listed", "common", "unlisted", "unlisted and common"])
 def limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every way in which a statement may say it, however few the words are."""
-    listed, common = request.param
-    monkeypatch.setattr(words, "MAX_LISTED", listed)
-    monkeypatch.setattr(words, "COMMON", common)
-    monkeypatch.setattr(words, "SHORT", 0)
+    monkeypatch.setattr(words, "MAX_LISTED", 0 if "unlisted" in request.param else 5_000)
+    monkeypatch.setattr(frequency, "COMMON", 0 if "common" in request.param else 5_000)
+    monkeypatch.setattr(frequency, "CHEAP", 0)
+    for module in (words, frequency, conditions):
+        monkeypatch.setattr(module, "SHORT", 0)
 
 
 @pytest.mark.usefixtures("limits")
