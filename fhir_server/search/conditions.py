@@ -67,12 +67,20 @@ def condition(criterion: Criterion, dialect: str, *, indexed: bool = False) -> C
         return _missing(param, missing=criterion.missing)
     table = _TABLES[param.type]
     values = _values(criterion, "t", dialect)
-    if param.type in _EQUALITY and not criterion.common and len(_wanted(criterion)) > SHORT:
+    if criterion.probe == "each by itself":
+        return _looked_at(criterion, table, values)
+    if param.type in _EQUALITY and criterion.probe == "usual" and len(_wanted(criterion)) > SHORT:
         found = f"r.rid IN (SELECT t.rid FROM {table} t WHERE t.param = ? AND {values.sql})"
     else:
         place = "t.rank = r.rank AND t.rid = r.rid" if param.type in _EQUALITY else "t.rid = r.rid"
         found = f"EXISTS (SELECT 1 FROM {table} t WHERE {place} AND t.param = ? AND {values.sql})"
     return Condition(f"NOT {found}" if criterion.modifier == "not" else found, (param.id, *values.params))
+
+
+def _looked_at(criterion: Criterion, table: str, values: Condition) -> Condition:
+    """Probe candidate by candidate; a scalar subquery, because PostgreSQL would turn EXISTS into a join over all that is common."""
+    look = f"(SELECT 1 FROM {table} t WHERE t.rank = r.rank AND t.rid = r.rid AND t.param = ? AND {values.sql} LIMIT 1)"
+    return Condition(f"{look} IS NULL" if criterion.modifier == "not" else f"{look} = 1", (criterion.param.id, *values.params))
 
 
 def listed_ids(criterion: Criterion, dialect: str) -> tuple[Condition, Condition]:

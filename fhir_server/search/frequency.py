@@ -30,12 +30,13 @@ def by_frequency(session: Session, criterion: Criterion, candidates: int | None,
     if not is_wide(criterion):
         return criterion
     if candidates is None and (not early_stop or criterion.modifier == "not"):
-        return replace(criterion, common=False)
+        return criterion
+    by_candidate = replace(criterion, probe="by candidate" if candidates is None else "each by itself")
     if candidates is not None and candidates * _width(criterion) <= CHEAP:
-        return replace(criterion, common=True)
+        return by_candidate
     rows = driver_rows(criterion, session.dialect)
     found = session.one(f"SELECT count(*) FROM (SELECT 1 FROM {rows.table} d WHERE {rows.where} LIMIT {COMMON}) x", rows.params)
-    return replace(criterion, common=found is not None and int(found[0]) >= COMMON)
+    return by_candidate if found is not None and int(found[0]) >= COMMON else criterion
 
 
 def _width(criterion: Criterion) -> int:
