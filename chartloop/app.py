@@ -18,7 +18,10 @@ from chartloop.migrate import migrate
 from fhir_server.labels.service import LabelService
 from fhir_server.opening import open_store
 from fhir_server.repository import Repository
+from fhir_server.search.terminology import Terminologies
+from fhir_server.spec.codes import R4Codes
 from fhir_server.store import Store
+from terminology.icd10cm_codes import Icd10cmCodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,9 @@ def open_door(kernel: Kernel) -> Door:
     pages = secret(kernel.settings.keys, "pages.key")
     labels, base = LabelService(), fhir_base(kernel.settings)
     full_text = kernel.settings.fhir.full_text
-    store = open_store(kernel.database, kernel.access, kernel.audit, kernel.outbox, labels, secret=pages, base=base, full_text=full_text)
+    codes = Terminologies([R4Codes(), Icd10cmCodes()])
+    database, access, audit = kernel.database, kernel.access, kernel.audit
+    store = open_store(database, access, audit, kernel.outbox, labels, secret=pages, base=base, full_text=full_text, terminology=codes)
     return Door(Repository(store), store)
 
 

@@ -115,7 +115,9 @@ def _searching() -> str:
         f"_has, in each other too, over up to {MAX_DEPTH} references and {MAX_LINKED} resources at one end of each. "
         f"_sort by up to {MAX_SORT_KEYS} parameters of any kind, what has no value last; by tokens, references and uris where at most {MAX_VALUED} "
         f"resources match. _include and _revinclude of Source:parameter, Source:* and *, also :iterate, up to {MAX_INCLUDED} resources. "
-        f"_list by ids of Lists; _security where the reader sees all of a type; _contained=false alone; no _query and no _score. Operators of {FILTER}: {_operators()}."
+        f"_list by ids of Lists; _security where the reader sees all of a type; _contained=false alone; no _query and no _score. Operators of {FILTER}: {_operators()}. "
+        "Token :in, :not-in, :above and :below are answered for value sets that are stored here and for what the terminology of "
+        "this server knows, and refused for the rest; :text is a string search; reference :below is for versions of canonical addresses."
     )
 
 

@@ -11,6 +11,8 @@ from chartloop.kernel.outbox import Outbox
 from fhir_server.codec import Codec
 from fhir_server.dictionary import stored_dictionaries
 from fhir_server.indexing.text_rows import bring_text_index
+from fhir_server.indexing.vocabulary import Vocabulary, declare_whole
+from fhir_server.search.terminology import NoTerminology, Terminology
 from fhir_server.store import Labeller, Store
 
 _STATISTICS: Final = (
@@ -20,7 +22,16 @@ _STATISTICS: Final = (
 
 
 def open_store(
-    db: Database, access: Access, audit: Audit, outbox: Outbox, labeller: Labeller, *, secret: bytes, base: str, full_text: bool = False
+    db: Database,
+    access: Access,
+    audit: Audit,
+    outbox: Outbox,
+    labeller: Labeller,
+    *,
+    secret: bytes,
+    base: str,
+    full_text: bool = False,
+    terminology: Terminology | None = None,
 ) -> Store:
     """Open the store of a database whose tables exist.
 
@@ -33,6 +44,7 @@ def open_store(
         secret: Key of the signatures of page links.
         base: Address of the FHIR API, without a slash at its end: references below it are our own.
         full_text: Whether words can be searched for; the first time, the words of everything stored are indexed before this returns.
+        terminology: Who answers searches by value set and by subsumption; without one they are refused.
     """
     with db.read() as session:
         dictionaries = stored_dictionaries(session)
@@ -45,9 +57,18 @@ def open_store(
 
     codec = Codec(dictionaries, load)
     bring_text_index(db, codec.unpack, wanted=full_text)
-    store = Store(db, access, audit, outbox, labeller, codec, secret, base.rstrip("/"), full_text)
+    known = terminology or NoTerminology()
+    store = Store(db, access, audit, outbox, labeller, codec, secret, base.rstrip("/"), full_text=full_text, vocabulary=_vocabulary(db), terminology=known)
     store.parameters.refresh(db)
     return store
+
+
+def _vocabulary(db: Database) -> Vocabulary:
+    """Open the vocabulary; that of an empty store is whole."""
+    vocabulary = Vocabulary()
+    if not vocabulary.complete(db) and db.one("SELECT 1 FROM resource LIMIT 1") is None:
+        db.write(declare_whole)
+    return vocabulary
 
 
 def _statistics(tx: Tx) -> None:

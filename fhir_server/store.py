@@ -15,7 +15,9 @@ from chartloop.kernel.db import Database, Tx
 from chartloop.kernel.errors import Forbidden, Issue
 from chartloop.kernel.outbox import Outbox
 from fhir_server.codec import Codec
+from fhir_server.indexing.vocabulary import Vocabulary
 from fhir_server.search.registry import Registry
+from fhir_server.search.terminology import NoTerminology, Terminology
 from fhir_server.validation.resources import Validated
 
 Also = Callable[[Tx], None]
@@ -102,6 +104,8 @@ class Store:
     """Whether the words of texts are indexed."""
     parameters: Registry = field(default_factory=Registry)
     """The search parameters of this moment."""
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
+    terminology: Terminology = field(default_factory=NoTerminology)
 
 
 def acting(scope: Scope, action: str) -> Scope:

@@ -159,6 +159,17 @@ reindex_job = Table(
     Column("error", Text, nullable=False),
     Index("reindex_job_by_state", "state", "requested"),
 )
+vocabulary = Table(
+    "vocabulary",
+    METADATA,
+    Column("param", SmallInteger, nullable=False),
+    Column("kind", SmallInteger, nullable=False),
+    Column("word", ORDERED_TEXT, nullable=False),
+    Column("value", BigInteger, nullable=False),
+    PrimaryKeyConstraint("param", "kind", "word", "value"),
+    sqlite_with_rowid=False,
+)
+"""Each system, text and address that a parameter has ever held, once, and the hash under which idx_token or idx_reference has it."""
 
 idx_token = _equality_index("idx_token")
 idx_reference = _equality_index("idx_reference")

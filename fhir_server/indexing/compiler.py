@@ -13,9 +13,10 @@ from fhir_server.indexing import values as indexer_values
 from fhir_server.indexing.paths import Op, Place
 
 Extractor = Callable[..., None]
-# Names of the row lists, by search parameter type; they are the arguments of the generated function.
+# Names of the row lists, by search parameter type, and that of the marks beside the tokens; they are the arguments of the generated function.
 LISTS = {
     "token": "t", "string": "s", "date": "d", "reference": "f", "quantity": "q", "uri": "u", "number": "n", "composite": "c", "special": "p",
+    "mark": "m",
 }  # fmt: skip
 _TEXT_TYPES = ("string", "markdown", "code", "id", "uri", "url", "canonical", "oid", "uuid")
 _AMOUNTS = ("Quantity", "Age", "Duration", "Count", "Distance")
@@ -43,6 +44,8 @@ EMITTERS: dict[tuple[str, str], str] = {
     ("special", "BackboneElement"): "position_value",
     **{("reference", name): "reference_entry" for name in ("Composition", "MessageHeader")},
 }
+
+_WITH_MARKS = frozenset({"token_coding", "token_concept", "token_identifier"})
 
 
 @dataclass(slots=True)
@@ -88,7 +91,7 @@ def supported(leaf: Leaf) -> bool:
 
 
 def compile_extractor(name: str, leaves: Iterable[Leaf], groups: Iterable[Group] = ()) -> Extractor:
-    """Build the function `name(resource, tokens, strings, dates, references, quantities, uris, numbers, composites, positions, base)`."""
+    """Build the function `name(resource, tokens, strings, dates, references, quantities, uris, numbers, composites, positions, marks, base)`."""
     root = _Branch()
     flags: dict[int, list[str]] = {}
     for leaf in leaves:
@@ -165,6 +168,8 @@ def _emit(leaf: Leaf, depth: int) -> str:
     emitter = EMITTERS[leaf.kind, leaf.place.type]
     if emitter == "token_code":
         return f"{rows}.append(({leaf.param}, {leaf.place.system!r}, {value}))"
+    if emitter in _WITH_MARKS:
+        return f"{emitter}({rows}, {'[]' if leaf.rows else 'm'}, {leaf.param}, {value})"
     if emitter == "reference_value":
         return f"reference_value({rows}, {'[]' if leaf.rows else 't'}, {leaf.param}, {value}, base)"
     if emitter == "reference_entry":

@@ -26,6 +26,7 @@ class IndexValues(NamedTuple):
     numbers: list[tuple[int, float, float, str]]
     composites: list[tuple[Any, ...]]
     positions: list[tuple[int, float, float]]
+    marks: list[tuple[int, str, str]]
 
 
 def extract(type_: str, resource: Mapping[str, Any], *, base: str = "", custom: Extractor | None = None) -> IndexValues:
@@ -34,7 +35,8 @@ def extract(type_: str, resource: Mapping[str, Any], *, base: str = "", custom: 
     Rows: tokens (param, system, code), strings (param, folded, original), dates (param, low µs, high µs, half open),
     references (param, type, id, original; no id where it points elsewhere), quantities (param, system, code, low, high,
     exact value), uris (param, value), numbers (param, low, high, exact value), composites (param, kinds of the components, a
-    row of each component, with 0 for its param), positions (param, latitude, longitude).
+    row of each component, with 0 for its param), positions (param, latitude, longitude), marks
+    (param, kind, text): what stands beside a token, a folded text or an identifier with its type.
 
     Args:
         type_: Resource type.
@@ -42,7 +44,7 @@ def extract(type_: str, resource: Mapping[str, Any], *, base: str = "", custom: 
         base: Base URL of this server without a slash at its end: absolute references under it count as relative.
         custom: Extractor of the parameters that SearchParameter resources define for the type, if there are any.
     """
-    values = IndexValues([], [], [], [], [], [], [], [], [])
+    values = IndexValues([], [], [], [], [], [], [], [], [], [])
     _extractor(type_)(resource, *values, base)
     if custom is not None:
         custom(resource, *values, base)

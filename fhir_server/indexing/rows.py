@@ -16,7 +16,8 @@ from fhir_server.indexing.sphere import on_sphere
 from fhir_server.indexing.text_rows import replace_words
 from fhir_server.indexing.text_words import NO_WORDS, TextWords
 from fhir_server.indexing.units import KnownUnit, known_unit, unit_of
-from fhir_server.search.params import SearchParam, for_type
+from fhir_server.indexing.words import Word, mark_hash, words_of
+from fhir_server.search.params import SearchParam, coded_params, for_type
 
 UNDATED: Final = 1 << 46
 """Rank of a resource without a clinical date: after all others."""
@@ -47,6 +48,8 @@ class IndexRows(NamedTuple):
     units: frozenset[KnownUnit]
     """What the units of the quantities are; these are never taken away."""
     text: TextWords = NO_WORDS
+    words: frozenset[Word] = frozenset()
+    """What the vocabulary must know."""
 
 
 _TABLES: Final = {
@@ -92,13 +95,15 @@ def index_rows(type_: str, values: IndexValues) -> IndexRows:
     ranking = clinical_date(type_)
     lows = [low for param, low, _ in values.dates if ranking is not None and param == ranking.id]
     rank = rank_of(min(lows)) if lows else UNDATED
-    tokens = {(param, value, rank) for param, system, code in values.tokens for value in token_hashes(system, code)}
-    identifier = for_type(type_).get("identifier")
-    if identifier is not None:
-        tokens.update(
-            (param, value_hash(f"{system}|"), rank) for param, system, _ in values.tokens if param == identifier.id
-        )
+    coded = coded_params(type_)
+    tokens = {
+        (param, value, rank)
+        for param, system, code in values.tokens
+        for value in (code_hashes(system, code) if param in coded else identifier_hashes(system, code))
+    }
+    tokens.update((param, mark_hash(kind, text), rank) for param, kind, text in values.marks)
     tokens.update((param, value_hash(uri), rank) for param, uri in values.uris)
+    tokens.update((param, value_hash(uri), rank) for param, uri in _versioned(type_, values))
     references = {
         (param, value_hash(f"{type_}/{id_}" if id_ else original), rank)
         for param, type_, id_, original in values.references
@@ -113,13 +118,37 @@ def index_rows(type_: str, values: IndexValues) -> IndexRows:
     positions = {(param, z, x, y) for param, *place in values.positions for x, y, z in [on_sphere(*place)]}
     return IndexRows(
         rank, frozenset(tokens), frozenset(references), frozenset(strings), frozenset(values.dates), frozenset(quantities),
-        frozenset(composite_rows(values.composites)), frozenset(positions), _units(values),
+        frozenset(composite_rows(values.composites)), frozenset(positions), _units(values), words=words_of(values, coded),
     )  # fmt: skip
+
+
+def _versioned(type_: str, values: IndexValues) -> list[tuple[int, str]]:
+    """List the canonical address of a resource with its version, by which it may be searched for as well.
+
+    Spec: https://hl7.org/fhir/R4/search.html#uri
+    """
+    params = for_type(type_)
+    url, version = params.get("url"), params.get("version")
+    if url is None or version is None or url.type != "uri":
+        return []
+    numbers = [code for param, _, code in values.tokens if param == version.id]
+    return [(param, f"{uri}|{number}") for param, uri in values.uris if param == url.id for number in numbers]
+
+
+@lru_cache(maxsize=65_536)
+def code_hashes(system: str, code: str) -> tuple[int, ...]:
+    """Form under which a code is found: `system|code` or `|code`; as `code` and `system|` the vocabulary knows it."""
+    return (value_hash(f"{system}|{code}"),)
+
+
+def identifier_hashes(system: str, code: str) -> tuple[int, ...]:
+    """Forms under which an identifier is found: `code`, `system|code` or `|code`, and `system|`."""
+    return (*token_hashes(system, code), value_hash(f"{system}|"))
 
 
 @lru_cache(maxsize=65_536)
 def token_hashes(system: str, code: str) -> tuple[int, ...]:
-    """Forms under which a token is found: `code`, and `system|code` or `|code`; identifiers as `system|` too."""
+    """Forms of a token that no vocabulary is asked for: `code`, and `system|code` or `|code`."""
     return (value_hash(code), value_hash(f"{system}|{code}")) if code else ()
 
 

@@ -20,6 +20,10 @@ from fhir_server.indexing.dates import OPEN_HIGH, OPEN_LOW, date_bounds
 Rows = list[tuple[Any, ...]]
 MAX_COMBINATIONS = 1000
 """Most combinations of codings that one group of a composite is indexed by."""
+TEXT = "text"
+"""A mark on a resource: a text that stands beside a code."""
+OF_TYPE = "of-type"
+"""A mark on a resource: an identifier with its type."""
 
 _CURRENCY = "urn:iso:std:iso:4217"
 _NAME_PARTS = ("text", "family", "given", "prefix", "suffix")
@@ -57,25 +61,39 @@ def token_boolean(rows: Rows, param: int, value: bool) -> None:
     rows.append((param, "", "true" if value else "false"))
 
 
-def token_coding(rows: Rows, param: int, value: Mapping[str, str]) -> None:
-    """Index system and code."""
+def token_coding(rows: Rows, marks: Rows, param: int, value: Mapping[str, str]) -> None:
+    """Index system and code, and the display."""
     code = value.get("code", "")
     system = value.get("system", "")
     if code or system:
         rows.append((param, system, code))
+    display = value.get("display")
+    if display:
+        marks.append((param, TEXT, fold(display)))
 
 
-def token_concept(rows: Rows, param: int, value: Mapping[str, Any]) -> None:
-    """Index each coding of a CodeableConcept."""
+def token_concept(rows: Rows, marks: Rows, param: int, value: Mapping[str, Any]) -> None:
+    """Index each coding of a CodeableConcept, and its text."""
     for coding in value.get("coding", ()):
-        code = coding.get("code", "")
-        system = coding.get("system", "")
-        if code or system:
-            rows.append((param, system, code))
+        token_coding(rows, marks, param, coding)
+    text = value.get("text")
+    if text:
+        marks.append((param, TEXT, fold(text)))
 
 
-def token_identifier(rows: Rows, param: int, value: Mapping[str, str]) -> None:
-    """Index system and value of an Identifier."""
+def token_identifier(rows: Rows, marks: Rows, param: int, value: Mapping[str, Any]) -> None:
+    """Index system and value of an Identifier, and its type."""
+    _identifier(rows, param, value)
+    text = value.get("value", "")
+    type_ = value.get("type", {})
+    if "text" in type_:
+        marks.append((param, TEXT, fold(type_["text"])))
+    for coding in type_.get("coding", ()):
+        if text and "system" in coding and "code" in coding:
+            marks.append((param, OF_TYPE, f"{coding['system']}|{coding['code']}|{text}"))
+
+
+def _identifier(rows: Rows, param: int, value: Mapping[str, Any]) -> None:
     text = value.get("value", "")
     system = value.get("system", "")
     if text or system:
@@ -233,7 +251,7 @@ def reference_value(rows: Rows, tokens: Rows, param: int, value: Mapping[str, An
         rows.append((param, type_, id_, text))
     identifier = value.get("identifier")
     if identifier is not None:
-        token_identifier(tokens, param, identifier)
+        _identifier(tokens, param, identifier)
 
 
 def reference_entry(rows: Rows, param: int, entry: Mapping[str, Any], type_: str, base: str) -> None:

@@ -34,9 +34,14 @@ def combination(param: SearchParam, text: str, read: Callable[[SearchParam, str]
 
 
 def implied(type_: str, criterion: Criterion) -> Criterion | None:
-    """What a composite implies for the parameter of its first part: an index in page order, where the group itself is common."""
+    """What a composite implies for the parameter of its first part: an index in page order, where the group itself is common.
+
+    A code without a system has no such index.
+    """
     firsts = tuple(dict.fromkeys(value.parts[0] for value in criterion.values if isinstance(value, Combination)))
-    param = for_type(type_).get(criterion.param.components[0].code) if firsts else None
+    if not firsts or any(isinstance(first, Token) and first.system is None for first in firsts):
+        return None
+    param = for_type(type_).get(criterion.param.components[0].code)
     return Criterion(param, firsts) if param is not None and param.type == criterion.param.components[0].type else None
 
 

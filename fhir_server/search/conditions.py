@@ -22,7 +22,7 @@ from fhir_server.search.security import is_security, labelled, labelled_rows
 from fhir_server.search.string_operators import STRING_OPERATORS, compared
 from fhir_server.search.text_parameters import KIND, text_condition, text_rows
 from fhir_server.search.tree import ID, LAST_UPDATED, Criterion
-from fhir_server.search.values import Amount, Combination, DateRange, ReferenceTo, Text, Token, Value, ancestors
+from fhir_server.search.values import Amount, Combination, DateRange, Hashes, ReferenceTo, Text, Token, Value, Words, ancestors
 from fhir_server.type_ids import TYPE_IDS
 
 _TABLES: Final = {
@@ -41,7 +41,7 @@ _LOOKED_AT: Final = frozenset({"quantity", "number", "composite", "special"})
 _EQUALITY: Final = frozenset({"token", "uri", "reference"})
 MAX_ARMS: Final = 32
 """Most walks that one statement has for one criterion."""
-_SHORT: Final = 32
+SHORT: Final = 32
 """Longer lists travel as one parameter, and are probed by their index rows rather than value by value."""
 _AFTER_ALL_TEXT: Final = "\U0010ffff"
 
@@ -93,7 +93,9 @@ def condition(criterion: Criterion, dialect: str, *, indexed: bool = False) -> C
         return _missing(param, missing=criterion.missing)
     table = _TABLES[param.type]
     of_param, values = _of_param(param, "t"), _values(criterion, "t", dialect)
-    if param.type in _EQUALITY and len(_wanted(criterion)) > _SHORT:
+    if criterion.probe == "each by itself":
+        return _looked_at(criterion, table, values)
+    if param.type in _EQUALITY and criterion.probe == "usual" and len(_wanted(criterion)) > SHORT:
         found = f"r.rid IN (SELECT t.rid FROM {table} t WHERE {of_param.sql} AND {values.sql})"
     else:
         place = "t.rank = r.rank AND t.rid = r.rid" if param.type in _EQUALITY else "t.rid = r.rid"
@@ -101,6 +103,12 @@ def condition(criterion: Criterion, dialect: str, *, indexed: bool = False) -> C
     if param.type in _LOOKED_AT:
         found = f"(SELECT 1 FROM {table} t WHERE t.rid = r.rid AND {of_param.sql} AND {values.sql} LIMIT 1) = 1"
     return Condition(f"NOT {found}" if criterion.modifier == "not" else found, (*of_param.params, *values.params))
+
+
+def _looked_at(criterion: Criterion, table: str, values: Condition) -> Condition:
+    """Probe candidate by candidate; a scalar subquery, because PostgreSQL would turn EXISTS into a join over all that is common."""
+    look = f"(SELECT 1 FROM {table} t WHERE t.rank = r.rank AND t.rid = r.rid AND t.param = ? AND {values.sql} LIMIT 1)"
+    return Condition(f"{look} IS NULL" if criterion.modifier == "not" else f"{look} = 1", (criterion.param.id, *values.params))
 
 
 def listed_ids(criterion: Criterion, dialect: str) -> tuple[Condition, Condition]:
@@ -119,7 +127,7 @@ def driver_rows(criterion: Criterion, dialect: str) -> DriverRows:
     if is_security(param):
         return DriverRows(*labelled_rows(criterion, _wanted(criterion)), ordered=False, bounded=True)
     of_param, values = _of_param(param, "d"), _values(criterion, "d", dialect)
-    ordered = param.type in _EQUALITY and len(_wanted(criterion)) == 1
+    ordered = param.type in _EQUALITY and len(_wanted(criterion)) == 1 and not _words(criterion)
     scan = param.type in ("date", "quantity", "number") and not all(_bounded(value) for value in criterion.values)
     return DriverRows(
         _TABLES[param.type], f"{of_param.sql} AND {values.sql}", (*of_param.params, *values.params), ordered, not scan,
@@ -162,7 +170,7 @@ def _any(parts: list[Condition]) -> Condition:
 def _in(column: str, values: Sequence[object], dialect: str) -> Condition:
     if not values:
         return Condition("1 = 0", ())
-    if len(values) <= _SHORT:
+    if len(values) <= SHORT:
         return Condition(f"{column} IN ({', '.join('?' * len(values))})", tuple(values))
     if dialect == "postgresql":
         return Condition(f"{column} = ANY(?)", (list(values),))
@@ -196,8 +204,21 @@ def _wanted(criterion: Criterion) -> list[int]:
 
 def _values(criterion: Criterion, alias: str, dialect: str) -> Condition:
     if criterion.param.type in _EQUALITY:
-        return _in(f"{alias}.value", _wanted(criterion), dialect)
+        wanted, words = _wanted(criterion), [word_rows(criterion.param, each) for each in _words(criterion)]
+        if not words:
+            return _in(f"{alias}.value", wanted, dialect)
+        return _any([_in(f"{alias}.value", wanted, dialect), *(Condition(f"{alias}.value IN ({each.sql})", each.params) for each in words)])
     return _any([each for value in criterion.values for each in _ranges(criterion, value, alias)])
+
+
+def word_rows(param: SearchParam, words: Words) -> Condition:
+    """Write the statement for the hashes of some words."""
+    inside, bounds = ("w.word >= ? AND w.word < ?", (words.low, words.high)) if words.high else ("w.word = ?", (words.low,))
+    return Condition(f"SELECT w.value FROM vocabulary w WHERE w.param = ? AND w.kind = ? AND {inside}", (param.id, words.kind, *bounds))
+
+
+def _words(criterion: Criterion) -> list[Words]:
+    return [value for value in criterion.values if isinstance(value, Words)]
 
 
 def _arms(of_param: Condition, criterion: Criterion) -> tuple[Condition, ...]:
@@ -233,6 +254,8 @@ def _hashes(param: SearchParam, value: Value) -> list[int]:
         addresses = [f"{target}/{value.id}" for target in targets]
         # Where many types are possible the element may be a canonical, and a canonical may be any word.
         return [value_hash(address) for address in (addresses if len(addresses) == 1 else [*addresses, value.id])]
+    if isinstance(value, Hashes):
+        return list(value.values)
     return [value_hash(value.text)] if isinstance(value, Text) else []
 
 
@@ -264,6 +287,7 @@ def _date(value: DateRange, alias: str) -> Condition:
         "po": lambda: Condition(f"({low} < ? AND {high} > ?)", (value.high, value.low)),
         "sa": lambda: Condition(f"{low} >= ?", (value.high,)),
         "eb": lambda: Condition(f"({low} < ? AND {high} <= ?)", (value.low, value.low)),
+        "ap": lambda: Condition(f"({low} < ? AND {high} > ?)", (value.high, value.low)),
     }[value.prefix]()
 
 
@@ -271,6 +295,7 @@ def _updated(value: DateRange, column: str) -> Condition:
     """Compare the time of the last update, a point; the range of the search value is half open."""
     return {
         "eq": lambda: Condition(f"({column} >= ? AND {column} < ?)", (value.low, value.high)),
+        "ap": lambda: Condition(f"({column} >= ? AND {column} < ?)", (value.low, value.high)),
         "ne": lambda: Condition(f"NOT ({column} >= ? AND {column} < ?)", (value.low, value.high)),
         "gt": lambda: Condition(f"{column} >= ?", (value.high,)),
         "sa": lambda: Condition(f"{column} >= ?", (value.high,)),

@@ -1,7 +1,6 @@
 """One search parameter, its modifier and its values to a criterion; what the index cannot answer is refused by name.
 
-Left out, because the index holds hashes of codes and addresses, no words and no prefixes: `:text`, `:below` of a uri,
-`:of-type` (an identifier is indexed without its type), and `system|` for anything but identifiers.
+R4 has no `:text` of references, and its `:above` and `:below` along references of one type to itself are not built.
 Spec: https://hl7.org/fhir/R4/search.html#modifiers
 """
 
@@ -12,13 +11,14 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from fhir_server.indexing.values import fold
+from fhir_server.search import modifiers
 from fhir_server.search import values as search_values
 from fhir_server.search.combinations import MAX_COMBINATIONS, combination
 from fhir_server.search.params import SearchParam
 from fhir_server.search.security import is_security, with_labels
 from fhir_server.search.text_parameters import KIND, read_text, text_params
 from fhir_server.search.tree import ID, OF_EVERY_TYPE, Criterion
-from fhir_server.search.values import Value
+from fhir_server.search.values import Token, Value
 from fhir_server.type_ids import TYPE_IDS
 
 MAX_VALUES: Final = 1000
@@ -26,17 +26,19 @@ MAX_TEXT: Final = 200
 """Longest string value; what is indexed of a string is as long."""
 
 MODIFIERS: Final[Mapping[str, frozenset[str]]] = {
-    "token": frozenset({"", "not"}),
+    "token": frozenset({"", "not", "text", "of-type", "in", "not-in", "above", "below"}),
     "string": frozenset({"", "exact", "contains"}),
-    "reference": frozenset({""}),
+    "reference": frozenset({"", "below"}),
     "date": frozenset({""}),
     "quantity": frozenset({""}),
     "number": frozenset({""}),
-    "uri": frozenset({"", "above"}),
+    "uri": frozenset({"", "above", "below"}),
     "composite": frozenset({""}),
     "special": frozenset({""}),
 }
-"""By kind of parameter; besides them every kind takes `:missing`, and a reference `:identifier` and `:[type]`."""
+"""By kind of parameter; besides them every kind takes `:missing`, and a reference `:identifier` and `:[type]`; its `:below` is for canonical addresses."""
+
+_OF_PARTS: Final = frozenset({"text", "of-type", "in", "not-in", "below"})
 
 _READERS: Final[Mapping[str, Callable[[str], Value | None]]] = {
     "date": search_values.date,
@@ -74,16 +76,17 @@ def read_criterion(param: SearchParam, modifier: str, value: str, base: str) -> 
         # The identifier of a reference is indexed as a token of the same parameter.
         param, modifier = replace(param, type="token"), ""
     of_type = modifier if param.type == "reference" and modifier in TYPE_IDS and modifier in (param.targets or (modifier,)) else ""
-    if modifier not in MODIFIERS[param.type] and not of_type:
+    if not of_type and (modifier not in MODIFIERS[param.type] or not modifiers.takes(param, modifier)):
         return Refusal("not-supported", f"Modifier :{modifier[:32]} is not supported for {param.code}.")
     parts = search_values.split(value, ",")
     most = MAX_COMBINATIONS if param.type in ("composite", "special") else MAX_VALUES
     if len(parts) > most:
         return Refusal("too-costly", f"A parameter has at most {most} values.")
-    values = [_value(param, of_type or modifier, part, base) for part in parts]
-    if None in values:
-        return _refused_value(param, values.index(None) + 1, parts[values.index(None)])
-    return Criterion(param, tuple(each for each in values if each is not None), "" if of_type else modifier)
+    values = [_values(param, of_type or modifier, part, base) for part in parts]
+    if () in values:
+        return _refused_value(param, values.index(()) + 1)
+    done = {**dict.fromkeys((of_type, *_OF_PARTS), ""), "not-in": "not"} | ({"above": ""} if param.type == "token" else {})
+    return Criterion(param, tuple(each for some in values for each in some), done.get(modifier, modifier))
 
 
 def _missing(param: SearchParam, value: str) -> Criterion | Refusal:
@@ -94,9 +97,7 @@ def _missing(param: SearchParam, value: str) -> Criterion | Refusal:
     return Criterion(param, (), missing=value == "true")
 
 
-def _refused_value(param: SearchParam, position: int, text: str) -> Refusal:
-    if param.type == "token" and text.endswith("|") and text.count("|") == 1 and len(text) > 1:
-        return Refusal("not-supported", f"{param.code} is not indexed by system alone: value {position} needs a code.")
+def _refused_value(param: SearchParam, position: int) -> Refusal:
     if param.type == "composite":
         return Refusal("value", f"Value {position} of {param.code} is not {'$'.join(each.type for each in param.components)}.")
     if param.type == "special":
@@ -104,14 +105,28 @@ def _refused_value(param: SearchParam, position: int, text: str) -> Refusal:
     return Refusal("value", f"Value {position} of {param.code} is not a valid {param.type}.")
 
 
+def _values(param: SearchParam, modifier: str, text: str, base: str) -> tuple[Value, ...]:
+    """Read one value, which may stand for several in the index; none if it is malformed."""
+    if modifier in _OF_PARTS or (modifier == "above" and param.type == "token"):
+        return modifiers.values_of(param, modifier, text)
+    found = _value(param, modifier, text, base)
+    return () if found is None else (found,)
+
+
+def _component(param: SearchParam, text: str, base: str) -> Value | None:
+    """Read a part of a composite; a system alone is none."""
+    found = _value(param, "", text, base)
+    return None if isinstance(found, Token) and not found.code else found
+
+
 def _value(param: SearchParam, modifier: str, text: str, base: str) -> Value | None:
     if param.type == "token":
-        found = search_values.token(text, system_alone=param.code == "identifier")
+        found = search_values.token(text)
         return None if found is not None and param is ID and found.system is not None else found
     if param.type in _READERS:
         return _READERS[param.type](text)
     if param.type == "composite":
-        return combination(param, text, lambda component, part: _value(component, "", part, base))
+        return combination(param, text, lambda component, part: _component(component, part, base))
     if param.type == "reference":
         named = search_values.reference(text, base)
         if named is not None and modifier:

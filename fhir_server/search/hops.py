@@ -21,12 +21,14 @@ from chartloop.kernel.errors import Forbidden, Invalid
 from fhir_server.hashing import value_hash
 from fhir_server.indexing.compiler import LISTS, Extractor, compile_extractor
 from fhir_server.rows import packed_bodies
+from fhir_server.search.concepts import needs_terminology, with_tokens
 from fhir_server.search.lists import listed
 from fhir_server.search.params import SearchParam, leaves_of_param
 from fhir_server.search.planner import linked, plan
 from fhir_server.search.tree import ID, Branch, Chain, Criterion, Junction, Node, Query
 from fhir_server.search.units import in_known_units
 from fhir_server.search.values import ReferenceTo, Token
+from fhir_server.search.words import looked_up, needs_lookup
 from fhir_server.store import Store
 
 MAX_LINKED: Final = 10_000
@@ -75,14 +77,14 @@ def permitted_junction(store: Store, scope: Scope, type_: str, junction: Junctio
 
 
 def settled(session: Session, store: Store, scope: Scope, query: Query) -> Query:
-    """Answer the lists and chains of a query, under the scope, and say its quantities in every unit that the store knows.
+    """Answer the lists and chains of a query, look up its concepts and words, and say its quantities in every unit that the store knows; under the scope.
 
     Raises:
-        Invalid: Both ends of a hop have more than MAX_LINKED resources.
+        Invalid: Both ends of a hop have more than MAX_LINKED resources, or a concept is not known here.
     """
     if query.lists:
         query = replace(query, criteria=[*query.criteria, *listed(session, store, scope, query)], lists=[])
-    if not query.chains and not query.junctions:
+    if not query.chains and not query.junctions and not any(needs_lookup(each) or needs_terminology(each) for each in query.criteria):
         return in_known_units(session, query)
     try:
         return _Hops(session, store, scope).settled(query)
@@ -98,7 +100,8 @@ class _Hops:
 
     def settled(self, query: Query) -> Query:
         query = in_known_units(self._session, query)
-        plain = replace(query, criteria=list(query.criteria), chains=[], junctions=[])
+        query = replace(query, junctions=[self._looked_up_in(each) for each in query.junctions])
+        plain = replace(query, criteria=[self._looked_up(each) for each in query.criteria], chains=[], junctions=[])
         waiting: list[Chain] = []
         waiting_junctions: list[Junction] = []
         for chain in query.chains:
@@ -122,6 +125,17 @@ class _Hops:
             return self._from_far_end(plain.type, chain)
         except _TooManyError:
             return self._from_candidates(plain, chain)
+    def _looked_up_in(self, junction: Junction) -> Junction:
+        return replace(junction, parts=tuple(map(self._looked_up_node, junction.parts)))
+
+    def _looked_up_node(self, node: Node) -> Node:
+        if isinstance(node, Junction):
+            return self._looked_up_in(node)
+        return node if isinstance(node, Chain) else self._looked_up(node)
+
+    def _looked_up(self, criterion: Criterion) -> Criterion:
+        """Put what the index holds in the place of concepts and words."""
+        return looked_up(self._session, self._store.vocabulary, with_tokens(self._session, self._store, self._scope, criterion))
 
     def _from_far_end(self, type_: str, chain: Chain) -> Criterion:
         """Find what matches at the far end, and what it is linked with."""

@@ -18,6 +18,7 @@ from fhir_server.indexing.paths import Op, Place, places
 from fhir_server.spec.definitions import SearchParameterFact, r4
 
 _STORE_COLUMNS = frozenset({"_id", "_lastUpdated"})
+_CODED = frozenset({"CodeableConcept", "Coding", "code", "boolean"})
 _INHERITED = frozenset({"Resource", "DomainResource"})
 
 
@@ -40,6 +41,13 @@ class SearchParam:
     ranged: bool = False
     """Whether some of its values are ranges of numbers."""
     expression: str = ""
+    holds: tuple[str, ...] = ()
+    """Data types of those elements."""
+
+    @property
+    def coded(self) -> bool:
+        """Whether its tokens are codes: few, and many resources have the same. Nearly every identifier and contact is another."""
+        return self.type == "token" and not _CODED.isdisjoint(self.holds)
 
 
 @cache
@@ -47,11 +55,17 @@ def for_type(type_: str) -> Mapping[str, SearchParam]:
     """Search parameters of a resource type by code; only those that the indexer extracts."""
     leaves = leaves_of(type_)
     plain = {
-        fact.code: SearchParam(number, fact.code, fact.type, fact.targets, _paths(type_, fact), ranged="Range" in kinds)
+        fact.code: SearchParam(number, fact.code, fact.type, fact.targets, _paths(type_, fact), ranged="Range" in holds, holds=holds)
         for number, fact in _facts(type_)
-        if (kinds := {leaf.place.type for leaf in leaves if leaf.param == number})
+        if (holds := tuple(dict.fromkeys(leaf.place.type for leaf in leaves if leaf.param == number)))
     }
     return plain | {code: _composite(r4().search_ids(type_)[code], code, found) for code, found in composites(type_).items()}
+
+
+@cache
+def coded_params(type_: str) -> frozenset[int]:
+    """Numbers of the parameters of a type whose tokens are codes."""
+    return frozenset(param.id for param in for_type(type_).values() if param.coded)
 
 
 @cache

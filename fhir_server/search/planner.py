@@ -14,6 +14,7 @@ from chartloop.kernel.db import Session
 from fhir_server.hashing import SEQUENCE_MASK
 from fhir_server.search.combinations import implied
 from fhir_server.search.conditions import Condition, DriverRows, condition, driver_rows, listed_ids, rank_bound
+from fhir_server.search.frequency import by_frequency, is_wide
 from fhir_server.search.junctions import drives, holds, union_rows
 from fhir_server.search.ordering import Key, behind, sort_keys
 from fhir_server.search.params import SearchParam
@@ -93,7 +94,9 @@ def plan(
         only: A further condition over alias r.
     """
     keys = keys or sort_keys(query)
-    driver, few = _choose(session, query, early_stop=not whole and len(keys) == 1 and keys[0].sql == "r.rank")
+    early_stop = not whole and len(keys) == 1 and keys[0].sql == "r.rank"
+    driver, few = _choose(session, query, early_stop=early_stop)
+    query = _by_frequency(session, query, driver, early_stop=early_stop)
     where = [*probes(session.dialect, query, row_filter, driver), *([only] if only else [])]
     if driver is None:
         return Plan(Condition("resource r", ()), tuple(where), keys, "r.rid", "type")
@@ -175,6 +178,16 @@ def _choose(session: Session, query: Query, *, early_stop: bool) -> tuple[Driver
     candidates += [found for each in query.criteria if each in candidates and (found := implied(query.type, each))]
     ordered = next((each for each in candidates if _ordered(each, session.dialect)), None)
     return ordered if early_stop or _is(best[1], LAST_UPDATED) else best[1], False
+
+
+def _by_frequency(session: Session, query: Query, driver: Driver | None, *, early_stop: bool) -> Query:
+    """Say of each long list of codes how it is probed."""
+    if not any(is_wide(each) for each in query.criteria):
+        return query
+    few = ESTIMATE_LIMIT if driver is None else _estimate(session, query.type, driver)
+    candidates = few if few < ESTIMATE_LIMIT else None
+    criteria = [each if each is driver else by_frequency(session, each, candidates, early_stop=early_stop) for each in query.criteria]
+    return replace(query, criteria=criteria)
 
 
 def _is(driver: Driver, *params: SearchParam) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from fhir_server.search.params import SearchParam
 from fhir_server.search.values import Value
@@ -19,6 +19,9 @@ LAST_UPDATED: Final = SearchParam(id=-2, code="_lastUpdated", type="date", targe
 OF_EVERY_TYPE: Final[Mapping[str, SearchParam]] = {"_id": ID, "_lastUpdated": LAST_UPDATED}
 
 
+Probe = Literal["usual", "by candidate", "each by itself"]
+
+
 @dataclass(frozen=True, slots=True)
 class Criterion:
     """One parameter with its alternatives; criteria are joined by AND, values by OR. No value at all finds nothing."""
@@ -27,6 +30,8 @@ class Criterion:
     values: tuple[Value, ...]
     modifier: str = ""
     missing: bool | None = None
+    probe: Probe = "usual"
+    """How a long list of codes is asked about: candidate by candidate, as the database likes it or each by itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from decimal import Decimal
 from math import inf, isfinite, nextafter
 from typing import Final, NamedTuple
 
+from chartloop.kernel import clock
 from fhir_server.indexing.dates import date_bounds
 from fhir_server.search.near import Near, near
 from fhir_server.search.text_syntax import TextNode
@@ -83,7 +84,35 @@ class Text(NamedTuple):
     text: str
 
 
-Value = Token | DateRange | ReferenceTo | Amount | Text | WordQuery | Combination | Near
+class Words(NamedTuple):
+    """Words of the vocabulary, of one kind: from one up to another, which is left out; without an end, one alone."""
+
+    kind: int
+    low: str
+    high: str
+
+
+class Hashes(NamedTuple):
+    """Values as the equality index holds them."""
+
+    values: tuple[int, ...]
+
+
+class InValueSet(NamedTuple):
+    """The codes of a value set, by its address."""
+
+    url: str
+
+
+class Subsumption(NamedTuple):
+    """A code and what it subsumes, or what subsumes it."""
+
+    system: str
+    code: str
+    up: bool
+
+
+Value = Token | DateRange | ReferenceTo | Amount | Text | WordQuery | Combination | Near | Words | Hashes | InValueSet | Subsumption
 
 
 def unescape(text: str) -> str:
@@ -104,14 +133,14 @@ def split(text: str, separator: str) -> list[str]:
     return parts
 
 
-def token(text: str, *, system_alone: bool = False) -> Token | None:
-    """Read a token; None if it has too many parts or none, or a system without a code where that is not indexed."""
+def token(text: str) -> Token | None:
+    """Read a token; None if it has too many parts or none."""
     parts = [unescape(part) for part in split(text, "|")]
     if len(parts) == 1:
         return Token(None, parts[0]) if parts[0] else None
     if len(parts) != 2 or not any(parts):
         return None
-    return Token(parts[0], parts[1] or None) if parts[1] or system_alone else None
+    return Token(parts[0], parts[1] or None)
 
 
 def ancestors(url: str) -> list[str]:
@@ -143,7 +172,19 @@ def date(text: str) -> DateRange | None:
     """Read a prefixed date, dateTime or instant; without a zone it is UTC."""
     prefix, rest = _prefixed(text)
     bounds = date_bounds(rest.replace(" ", "+"))
-    return None if bounds is None or prefix == "ap" else DateRange(prefix, *bounds)
+    if bounds is None:
+        return None
+    return DateRange(prefix, *(_about(*bounds) if prefix == "ap" else bounds))
+
+
+def _about(low: int, high: int) -> tuple[int, int]:
+    """Widen a range by a tenth of the gap between now and it.
+
+    Spec: https://hl7.org/fhir/R4/search.html#prefix
+    """
+    now = clock.now_us()
+    gap = max(low - now, now - high, 0) // 10
+    return low - gap, high + gap
 
 
 def position(text: str) -> Near | None:

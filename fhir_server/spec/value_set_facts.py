@@ -66,7 +66,7 @@ class ValueSetFacts:
         code_system = self._code_systems.get(system)
         if code_system is None or code_system.get("content") != "complete":
             return None
-        parents = _parents(code_system)
+        parents = parents_of(code_system)
         codes = set(parents)
         for rule in filters:
             if rule["property"] != "concept" or rule["op"] not in ("is-a", "descendent-of", "is-not-a"):
@@ -78,7 +78,7 @@ class ValueSetFacts:
         return codes
 
 
-def _parents(code_system: Resource) -> dict[str, set[str]]:
+def parents_of(code_system: Resource) -> dict[str, set[str]]:
     """Direct parents of every concept: by nesting and by the property subsumedBy."""
     parents: dict[str, set[str]] = {}
     pending = [(concept, "") for concept in code_system.get("concept", ())]

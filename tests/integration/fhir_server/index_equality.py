@@ -34,9 +34,18 @@ def index_made_anew(store: Store) -> Rows:
     return made
 
 
+def words_that_are_missing(store: Store) -> set[tuple[object, ...]]:
+    """Words of current resources that the vocabulary does not have; it may have more."""
+    with store.db.read() as session:
+        known = {tuple(row) for row in session.all("SELECT param, kind, word, value FROM vocabulary")}
+        rids = [int(row[0]) for row in session.all("SELECT rid FROM resource WHERE deleted = 0")]
+        return {word for row in by_rids(session, rids).values() for word in stored_rows(store, row)[1].words} - known
+
+
 def assert_index_is_what_a_rebuild_makes(store: Store) -> None:
     """Compare both; a difference names the table and the first rows."""
     there, wanted = index_as_it_is(store), index_made_anew(store)
     for name, rows in wanted.items():
         assert list((there[name] - rows).items())[:3] == [], f"{name}: rows that no body makes"
         assert list((rows - there[name]).items())[:3] == [], f"{name}: rows that are missing"
+    assert words_that_are_missing(store) == set()

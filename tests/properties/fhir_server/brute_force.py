@@ -75,6 +75,13 @@ def quantity_matches(text: str, quantity: Resource) -> bool:
     if system != UCUM or mine is None or its is None:
         return bool(code == quantity["code"]) and number_matches(prefix, number, low, high)
     return mine[0] == its[0] and number_matches(prefix, number, low, high, Fraction(mine[1]) / Fraction(its[1]))
+def date_matches(prefix: str, text: str, value: str, now: dt.datetime) -> bool:
+    """Compare a date; about it is within a tenth of its distance from now."""
+    search, found = date_range(text), date_range(value)
+    if prefix != "ap":
+        return DATE[prefix or "eq"](search, found)
+    gap = max(search[0] - now, now - search[1], dt.timedelta()) / 10
+    return found[0] < search[1] + gap and found[1] > search[0] - gap
 
 
 def tokens(resource: Resource, code: str) -> list[tuple[str, str]]:
@@ -86,10 +93,32 @@ def tokens(resource: Resource, code: str) -> list[tuple[str, str]]:
         return [("", value)]
     if isinstance(value, list):
         return [(each.get("system", ""), each["value"]) for each in value]
-    return [(each.get("system", ""), each["code"]) for each in value["coding"]]
+    return [(each.get("system", ""), each.get("code", "")) for each in value.get("coding", ())]
+
+
+def text_matches(text: str, resource: Resource) -> bool:
+    """Compare the beginning of the texts beside a code, whatever their case and spaces."""
+    texts = [resource["code"].get("text", ""), *(each.get("display", "") for each in resource["code"].get("coding", ()))]
+    return any(" ".join(each.lower().replace("ö", "o").split()).startswith(" ".join(text.lower().split())) for each in texts)
+
+
+def of_type_matches(text: str, resource: Resource) -> bool:
+    """Compare system, code and value of the types of identifiers."""
+    system, code, value = text.split("|")
+    return any(
+        each["value"] == value and any((its["system"], its["code"]) == (system, code) for its in each.get("type", {}).get("coding", ()))
+        for each in resource.get("identifier", ())
+    )
+
+
+def below(url: str, found: list[str]) -> bool:
+    """Whether an address is another or begins with it and a slash."""
+    return any(each == url or each.startswith(url.rstrip("/") + "/") for each in found)
 
 
 def token_matches(text: str, found: list[tuple[str, str]]) -> bool:
-    """Compare `code`, `|code`, `system|code`."""
+    """Compare `code`, `|code`, `system|code`, `system|`."""
     system, bar, code = text.rpartition("|")
+    if bar and not code:
+        return any(system == its for its, _ in found)
     return any(code == each and (not bar or system == its) for its, each in found)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import random
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -13,9 +15,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chartloop.kernel.access.scope import Scope
+from chartloop.kernel.clock import FakeClock
 from fhir_server.repository import Repository
+from fhir_server.store import Store
 from tests.integration.fhir_server.conftest import *  # noqa: F403  the store and who asks
-from tests.properties.fhir_server.brute_force import DATE, UCUM, UNITS, Resource, date_range, quantity_matches, token_matches, tokens
+from tests.properties.fhir_server.brute_force import (
+    DATE,
+    UCUM,
+    UNITS,
+    Resource,
+    below,
+    date_matches,
+    date_range,
+    of_type_matches,
+    quantity_matches,
+    text_matches,
+    token_matches,
+    tokens,
+)
 
 SYSTEMS = ("", "urn:a", "urn:b")
 CODES = ("x", "y", "z")
@@ -27,16 +44,51 @@ AMOUNTS = st.builds(
     st.one_of(st.just(""), st.sampled_from((*UNITS, "own")).map(lambda code: f"|{UCUM}|{code}"), st.sampled_from(("||kg", "||a word", "|urn:u|kg", "||own"))),
 )  # fmt: skip
 TOKENS = st.builds("{}{}".format, st.sampled_from(("", "|", "urn:a|", "urn:b|")), st.sampled_from(CODES))
+NOW = dt.datetime(2026, 11, 22, 8, tzinfo=dt.UTC)
+"""The time that the clock of the tests shows."""
+
+
+TEXTS = ("Body weight", "body  Height", "Bödy", "W")
+"""Displays and texts."""
+TYPES = ("MR", "SS")
+PROFILES = ("http://a.example/p", "http://a.example/p/1", "http://a.example/p1", "http://a.example", "urn:oid:1")
+PARENT = {"y": "x", "z": "y"}
+"""The hierarchy of the codes of urn:a; the value set http://a.example/vs has x and y of it, and all of urn:b."""
+
+
+class Letters:
+    """A terminology of three codes."""
+
+    def expand(self, value_set: str) -> dict[str, frozenset[str] | None] | None:
+        return {"urn:a": frozenset("xy"), "urn:b": None} if value_set == "http://a.example/vs" else None
+
+    def below(self, system: str, code: str) -> frozenset[str] | None:
+        return frozenset(each for each in CODES if code in _above(each)) if system == "urn:a" else None
+
+    def above(self, system: str, code: str) -> frozenset[str] | None:
+        return frozenset(_above(code)) if system == "urn:a" else None
+
+
+def _above(code: str) -> list[str]:
+    return [code, *_above(PARENT[code])] if code in PARENT else [code]
 
 
 def _coding(rnd: random.Random) -> dict[str, str]:
     system = rnd.choice(SYSTEMS)
-    return {"code": rnd.choice(CODES), **({"system": system} if system else {})}
+    code = {"code": rnd.choice(CODES)} if rnd.random() < 0.9 or not system else {}
+    return {**code, **({"system": system} if system else {}), **({"display": rnd.choice(TEXTS)} if rnd.random() < 0.5 else {})}
 
 
 def _observation(rnd: random.Random, id_: str) -> Resource:
     resource: Resource = {"resourceType": "Observation", "id": id_, "status": rnd.choice(("final", "amended"))}
     resource["code"] = {"coding": [_coding(rnd) for _ in range(rnd.randint(1, 2))]}
+    if rnd.random() < 0.3:
+        resource["code"] = {**(resource["code"] if rnd.random() < 0.5 else {}), "text": rnd.choice(TEXTS)}
+    if rnd.random() < 0.5:
+        type_ = {"type": {"coding": [{"system": rnd.choice(("urn:t", "urn:a")), "code": rnd.choice(TYPES)}]}}
+        resource["identifier"] = [{"value": rnd.choice("12"), "system": "urn:i", **(type_ if rnd.random() < 0.8 else {})} for _ in range(rnd.randint(1, 2))]
+    if rnd.random() < 0.5:
+        resource["meta"] = {"profile": rnd.sample(PROFILES, rnd.randint(1, 2))}
     if rnd.random() < 0.8:
         resource["subject"] = {"reference": f"Patient/{rnd.choice(PATIENTS)}"}
     if rnd.random() < 0.8:
@@ -62,7 +114,13 @@ def _component(rnd: random.Random) -> Resource:
 
 
 @pytest.fixture
-def everything(repository: Repository, operator: Scope) -> tuple[Repository, Scope, list[Resource]]:
+def repository(store: Store) -> Repository:
+    """The door to a store that knows the codes of one system."""
+    return Repository(replace(store, terminology=Letters()))
+
+
+@pytest.fixture
+def everything(repository: Repository, operator: Scope, fake_clock: FakeClock) -> tuple[Repository, Scope, list[Resource]]:
     """Resources that were stored, changed and in part deleted."""
     rnd = random.Random(20261122)
     living: dict[str, Resource] = {}
@@ -79,7 +137,8 @@ def everything(repository: Repository, operator: Scope) -> tuple[Repository, Sco
 
 def _token(code: str) -> st.SearchStrategy[tuple[str, Any]]:
     systems = (None,) if code == "status" else (*SYSTEMS, None)  # a status has the system of its binding
-    text = st.tuples(st.sampled_from(systems), st.sampled_from((*CODES, "final"))).map(lambda pair: pair[1] if pair[0] is None else f"{pair[0]}|{pair[1]}")
+    text = st.tuples(st.sampled_from(systems), st.sampled_from((*CODES, "final", ""))).filter(lambda pair: pair[0] or pair[1])
+    text = text.map(lambda pair: pair[1] if pair[0] is None else f"{pair[0]}|{pair[1]}")
     values = st.lists(text, min_size=1, max_size=3)
     return st.tuples(values, st.booleans()).map(
         lambda pair: (
@@ -90,11 +149,11 @@ def _token(code: str) -> st.SearchStrategy[tuple[str, Any]]:
 
 
 def _date() -> st.SearchStrategy[tuple[str, Any]]:
-    one = st.tuples(st.sampled_from((*DATE, "")), st.sampled_from(DATES))
+    one = st.tuples(st.sampled_from((*DATE, "", "ap")), st.sampled_from(DATES))
 
     def matches(pairs: list[tuple[str, str]], resource: Resource) -> bool:
         value = resource.get("effectiveDateTime")
-        return value is not None and any(DATE[prefix or "eq"](date_range(text), date_range(value)) for prefix, text in pairs)
+        return value is not None and any(date_matches(prefix, text, value, NOW) for prefix, text in pairs)
 
     return st.lists(one, min_size=1, max_size=2).map(
         lambda pairs: ("date=" + ",".join(prefix + text.replace("+", "%2B") for prefix, text in pairs), lambda resource: matches(pairs, resource))
@@ -143,6 +202,39 @@ def _patient() -> st.SearchStrategy[tuple[str, Any]]:
     )
 
 
+def _text() -> st.SearchStrategy[tuple[str, Any]]:
+    values = st.lists(st.sampled_from(("body", "Body W", "weight", "w", "body  h", "1")), min_size=1, max_size=2)
+    return values.map(lambda texts: (f"code:text={','.join(texts)}", lambda resource: any(text_matches(text, resource) for text in texts)))
+
+
+def _of_type() -> st.SearchStrategy[tuple[str, Any]]:
+    value = st.tuples(st.sampled_from(("urn:t", "urn:a")), st.sampled_from(TYPES), st.sampled_from("123")).map("|".join)
+    return value.map(lambda text: (f"identifier:of-type={text}", lambda resource: of_type_matches(text, resource)))
+
+
+def _profile() -> st.SearchStrategy[tuple[str, Any]]:
+    def matches(up: bool, url: str, resource: Resource) -> bool:
+        found = resource.get("meta", {}).get("profile", [])
+        return any(below(each, [url]) for each in found) if up else below(url, found)
+
+    values = st.sampled_from(("http://a.example/p", "http://a.example", "http://a.example/p/1/x", "http://a.example/p1", "http://a.exampl"))
+    return st.tuples(st.booleans(), values).map(
+        lambda pair: (f"_profile:{'above' if pair[0] else 'below'}={pair[1]}", lambda resource: matches(*pair, resource))
+    )
+
+
+def _concept() -> st.SearchStrategy[tuple[str, Any]]:
+    def of(resource: Resource, system: str) -> set[str]:
+        return {code for its, code in tokens(resource, "code") if its == system}
+
+    sets = st.booleans().map(lambda no: (
+        f"code:{'not-' if no else ''}in=http://a.example/vs", lambda resource: bool(of(resource, "urn:a") & {"x", "y"} or of(resource, "urn:b")) != no
+    ))  # fmt: skip
+    under = st.sampled_from(CODES).map(lambda code: (f"code:below=urn:a|{code}", lambda resource: any(code in _above(each) for each in of(resource, "urn:a"))))
+    over = st.sampled_from(CODES).map(lambda code: (f"code:above=urn:a|{code}", lambda resource: bool(of(resource, "urn:a") & set(_above(code)))))
+    return st.one_of(sets, under, over)
+
+
 def _missing() -> st.SearchStrategy[tuple[str, Any]]:
     names = {"date": "effectiveDateTime", "subject": "subject", "value-quantity": "valueQuantity", "code-value-quantity": "valueQuantity"}
     return st.tuples(st.sampled_from(sorted(names)), st.booleans()).map(
@@ -150,7 +242,8 @@ def _missing() -> st.SearchStrategy[tuple[str, Any]]:
     )
 
 
-CRITERIA = st.lists(st.one_of(_token("code"), _token("status"), _date(), _quantity(), _composite(), _patient(), _missing()), min_size=1, max_size=3)
+PARTS = (_token("code"), _token("status"), _date(), _quantity(), _composite(), _patient(), _missing(), _text(), _of_type(), _profile(), _concept())
+CRITERIA = st.lists(st.one_of(*PARTS), min_size=1, max_size=3)
 SORTS = st.sampled_from(("", "&_sort=date", "&_sort=-date", "&_sort=-_id", "&_sort=_lastUpdated", "&_sort=-date,_id"))
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from chartloop.kernel.clock import FakeClock
 from chartloop.kernel.errors import Invalid
+from fhir_server.indexing.dates import date_bounds
+from fhir_server.indexing.words import ADDRESS, TEXT
 from fhir_server.search import values as search_values
 from fhir_server.search.params import for_type
 from fhir_server.search.query import parse
-from fhir_server.search.values import Amount, DateRange, ReferenceTo, Token
+from fhir_server.search.values import Amount, DateRange, ReferenceTo, Text, Token, Words
 
 BASE = "https://chartloop.example/fhir"
 
@@ -22,7 +25,7 @@ BASE = "https://chartloop.example/fhir"
         ("http://loinc.org|1-8", Token("http://loinc.org", "1-8")),
         (r"a\|b", Token(None, "a|b")),
         (r"a\,b\$c\\", Token(None, "a,b$c\\")),
-        ("http://loinc.org|", None),
+        ("http://loinc.org|", Token("http://loinc.org", None)),
         ("a|b|c", None),
         ("", None),
         ("|", None),
@@ -70,8 +73,33 @@ def test_an_amount_is_read_with_the_bounds_its_precision_implies(text: str, valu
 def test_a_date_is_a_half_open_range_as_wide_as_its_precision() -> None:
     assert search_values.date("ge1970") == DateRange("ge", 0, 365 * 86_400_000_000)
     assert search_values.date("1970-01-01T00:00:01Z") == DateRange("eq", 1_000_000, 2_000_000)
-    assert search_values.date("ap2020") is None
     assert search_values.date("2020-13") is None
+
+
+def test_an_approximate_date_is_a_tenth_of_its_distance_from_now_wider(fake_clock: FakeClock) -> None:
+    now, day = fake_clock.now_us(), 86_400_000_000
+    low, high = date_bounds("2025-01-01") or (0, 0)
+    assert search_values.date("ap2025-01-01") == DateRange("ap", low - (now - high) // 10, high + (now - high) // 10)
+    assert search_values.date("ap2026-11-22") == DateRange("ap", now // day * day, now // day * day + day)
+    low, high = date_bounds("2027") or (0, 0)
+    assert search_values.date("ap2027") == DateRange("ap", low - (low - now) // 10, high + (low - now) // 10)
+
+
+@pytest.mark.parametrize(
+    ("query", "values"),
+    [
+        ("url:below=http://a.example/fhir", (Text("http://a.example/fhir"), Words(ADDRESS, "http://a.example/fhir/", "http://a.example/fhir0"))),
+        ("url:below=http://a.example/fhir/", (Text("http://a.example/fhir/"), Words(ADDRESS, "http://a.example/fhir/", "http://a.example/fhir0"))),
+        ("jurisdiction:text=US%20 of  A,b\\,", (Words(TEXT, "us of a", "us of a\U0010ffff"), Words(TEXT, "b,", "b,\U0010ffff"))),
+        ("jurisdiction=urn:a|,b", (Token("urn:a", None), Token(None, "b"))),
+        ("identifier=urn:a|", (Token("urn:a", None),)),
+        ("questionnaire:below=http://a.example/x", (ReferenceTo("", "", "http://a.example/x"),)),
+        ("questionnaire:below=http://a.example/x|1", (ReferenceTo("", "", "http://a.example/x|1"), Words(ADDRESS, "http://a.example/x|1.", "http://a.example/x|1/"))),
+    ],
+)
+def test_a_part_of_a_value_becomes_a_range_of_words(query: str, values: tuple[object, ...]) -> None:
+    (criterion,) = parse("QuestionnaireResponse" if "questionnaire" in query else "ValueSet", query, for_type).criteria
+    assert (criterion.values, criterion.modifier) == (values, "")
 
 
 @pytest.mark.conformance("FHIR R4: search", "what is not built is refused by name: parameters, modifiers, chains, includes, totals")
@@ -91,11 +119,20 @@ def test_a_date_is_a_half_open_range_as_wide_as_its_precision() -> None:
         ("encounter.part-of.part-of.part-of.status=x", "A chain has at most 3 links."),
         ("_has:Provenance:target:target.status=x", "target leads to 145 types; say which, as in target:VisionPrescription."),
         ("&".join(["subject:Patient.name=x"] * 9), "A search has at most 8 chained parameters."),
-        ("code=http://loinc.org|", "code is not indexed by system alone: value 1 needs a code."),
-        ("subject:identifier=urn:mrn|", "subject is not indexed by system alone: value 1 needs a code."),
-        ("identifier:of-type=a|b|c", "Modifier :of-type is not supported for identifier."),
-        ("code:in=x", "Modifier :in is not supported for code."),
-        ("code:text=x", "Modifier :text is not supported for code."),
+        ("identifier:of-type=b|c", "Value 1 of identifier is not a valid token."),
+        ("identifier:of-type=a|b|c,a||c", "Value 2 of identifier is not a valid token."),
+        ("code:of-type=a|b|c", "Modifier :of-type is not supported for code."),
+        ("status:text=final", "Modifier :text is not supported for status."),
+        ("subject:text=Anna", "Modifier :text is not supported for subject."),
+        ("subject:below=http://a.example", "Modifier :below is not supported for subject."),
+        ("code:text=%20", "Value 1 of code is not a valid token."),
+        ("code:in=", "Value 1 of code is not a valid token."),
+        ("identifier:in=x", "Modifier :in is not supported for identifier."),
+        ("code:below=1", "Value 1 of code is not a valid token."),
+        ("code:above=urn:a|", "Value 1 of code is not a valid token."),
+        ("identifier:below=urn:a|1", "Modifier :below is not supported for identifier."),
+        ("_id=a|", "Value 1 of _id is not a valid token."),
+        ("derived-from:identifier:text=x", "Modifier :identifier:text is not supported for derived-from."),
         ("subject:Colour=1", "Modifier :Colour is not supported for subject."),
         ("subject:Practitioner=Patient/1", "Modifier :Practitioner is not supported for subject."),
         ("code=a,|", "Value 2 of code is not a valid token."),
@@ -139,7 +176,7 @@ def test_what_is_not_built_is_refused_by_name(query: str, text: str) -> None:
     assert [issue.text for issue in caught.value.issues] == [text]
 
 
-@pytest.mark.conformance("FHIR R4: search", "uri parameters: :above by segments of the path; :below and URNs answer 400")
+@pytest.mark.conformance("FHIR R4: search", "uri parameters: :above and :below by segments of the path; URNs answer 400")
 @pytest.mark.parametrize(
     ("url", "above"),
     [
@@ -153,8 +190,8 @@ def test_what_is_not_built_is_refused_by_name(query: str, text: str) -> None:
 def test_a_url_lies_below_the_segments_of_its_path(url: str, above: list[str]) -> None:
     assert search_values.ancestors(url) == above
     for query in (f"url:above={url}", f"url:below={url}"):
-        if above and "above" in query:
-            assert parse("ValueSet", query, for_type).criteria[0].modifier == "above"
+        if above:
+            assert parse("ValueSet", query, for_type).criteria[0].modifier == ("above" if "above" in query else "")
             continue
         with pytest.raises(Invalid):
             parse("ValueSet", query, for_type)
