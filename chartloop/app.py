@@ -74,8 +74,8 @@ def fhir_base(settings: Settings) -> str:
 def open_door(kernel: Kernel) -> Door:
     """Open the one door to stored resources."""
     pages = secret(kernel.settings.keys, "pages.key")
-    labels, base = LabelService(), fhir_base(kernel.settings)
-    store = open_store(kernel.database, kernel.access, kernel.audit, kernel.outbox, labels, secret=pages, base=base)
+    labels, base, most = LabelService(), fhir_base(kernel.settings), kernel.settings.fhir.delete_most
+    store = open_store(kernel.database, kernel.access, kernel.audit, kernel.outbox, labels, secret=pages, base=base, delete_most=most)
     return Door(Repository(store), store)
 
 

@@ -68,7 +68,7 @@ def blueprint(gate: Gate) -> Blueprint:
         for place, rule in enumerate(operation.rules()):
             view = _view(partial(api.operation, operation))
             routes.add_url_rule(rule, f"operation-{number}-{place}", view, methods=list(operation.methods), strict_slashes=False)
-    statement = capability_statement(gate.base, [route.interaction for route in ROUTES])
+    statement = capability_statement(gate.base, [route.interaction for route in ROUTES], several_deleted=gate.repository.deletes_several)
     public = ("Access-Control-Allow-Origin", "*")  # SMART App Launch: metadata is for pages of every origin
     routes.add_url_rule("/metadata", "metadata", lambda: _response(json_answer(statement, 200, public)), methods=["GET"])
     everything = ["GET", "POST", "PUT", "PATCH", "DELETE"]

@@ -24,7 +24,7 @@ _INTERNAL: Final = frozenset({"AuditEvent"})
 """Not written through the API."""
 
 
-def capability_statement(base: str, interactions: Sequence[str]) -> bytes:
+def capability_statement(base: str, interactions: Sequence[str], *, several_deleted: bool = False) -> bytes:
     """Say what this server does."""
     on_types = sorted({name for name in interactions if name not in _SYSTEM})
     on_system = sorted({name for name in interactions if name in _SYSTEM})
@@ -38,7 +38,7 @@ def capability_statement(base: str, interactions: Sequence[str]) -> bytes:
             "extension": [_oauth_uris(base)],
         },
         "documentation": _searching(),
-        "resource": [_resource(type_, on_types) for type_ in sorted(set(TYPE_IDS) - _INTERNAL)],
+        "resource": [_resource(type_, on_types, several_deleted=several_deleted) for type_ in sorted(set(TYPE_IDS) - _INTERNAL)],
         "interaction": [{"code": code} for code in on_system],
         **({"operation": operations} if (operations := table.of_system()) else {}),
     }
@@ -58,7 +58,7 @@ def capability_statement(base: str, interactions: Sequence[str]) -> bytes:
     )
 
 
-def _resource(type_: str, interactions: Sequence[str]) -> dict[str, Any]:
+def _resource(type_: str, interactions: Sequence[str], *, several_deleted: bool) -> dict[str, Any]:
     params = searchable_params(type_, for_type)
     includes = sorted(f"{type_}:{code}" for code, param in params.items() if param.type == "reference")
     return {
@@ -70,7 +70,7 @@ def _resource(type_: str, interactions: Sequence[str]) -> dict[str, Any]:
         "conditionalCreate": True,
         "conditionalRead": "full-support",
         "conditionalUpdate": True,
-        "conditionalDelete": "single",
+        "conditionalDelete": "multiple" if several_deleted else "single",
         **({"searchInclude": includes} if includes else {}),
         "searchParam": [{"name": code, "type": params[code].type} for code in sorted(params)],
         **({"operation": operations} if (operations := table.of_type(type_)) else {}),

@@ -19,7 +19,7 @@ _STATISTICS: Final = (
 
 
 def open_store(
-    db: Database, access: Access, audit: Audit, outbox: Outbox, labeller: Labeller, *, secret: bytes, base: str
+    db: Database, access: Access, audit: Audit, outbox: Outbox, labeller: Labeller, *, secret: bytes, base: str, delete_most: int = 1
 ) -> Store:
     """Open the store of a database whose tables exist.
 
@@ -31,6 +31,7 @@ def open_store(
         labeller: What gives resources their sensitivity labels.
         secret: Key of the signatures of page links.
         base: Address of the FHIR API, without a slash at its end: references below it are our own.
+        delete_most: Most resources that one conditional delete takes.
     """
     with db.read() as session:
         dictionaries = stored_dictionaries(session)
@@ -42,7 +43,7 @@ def open_store(
             return stored_dictionaries(session).get(number)
 
     codec = Codec(dictionaries, load)
-    return Store(db, access, audit, outbox, labeller, codec, secret, base.rstrip("/"))
+    return Store(db, access, audit, outbox, labeller, codec, secret, base.rstrip("/"), delete_most)
 
 
 def _statistics(tx: Tx) -> None:

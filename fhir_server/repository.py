@@ -48,6 +48,11 @@ class Repository:
         """Take what the interactions work with."""
         self._store = store
 
+    @property
+    def deletes_several(self) -> bool:
+        """Whether a conditional delete may take more than one resource."""
+        return self._store.delete_most > 1
+
     def read(self, scope: Scope, type_: str, id_: str, query: str = "") -> Stored:
         """Return the current version, or what `_summary` and `_elements` leave of it; NotFound where there is none for this reader, Gone where it is deleted."""
         return read(self._store, scope, type_, id_, query)
@@ -111,7 +116,7 @@ class Repository:
     def conditional_delete(
         self, scope: Scope, type_: str, query: str, *, if_match: IfMatch = None, also: Also | None = None
     ) -> Written:
-        """Delete the one resource that matches; version 0 in the answer says that there was none."""
+        """Delete the one resource that matches, or all that do; version 0 in the answer says that it was not one."""
         return conditional_delete(self._store, scope, type_, query, if_match=if_match, also=also)
 
     def history(self, scope: Scope, type_: str | None = None, id_: str | None = None, params: str = "") -> Page:

@@ -66,6 +66,10 @@ class Written:
     created: bool
     changed: bool
     validated: Validated | None = None
+    taken: int = 1
+    """How many resources a conditional delete took."""
+    left: int = 0
+    """How many more match its condition and are not this writer's to delete."""
 
     @property
     def warnings(self) -> tuple[Issue, ...]:
@@ -96,6 +100,8 @@ class Store:
     codec: Codec
     secret: bytes
     base: str
+    delete_most: int = 1
+    """Most resources that one conditional delete takes; 1: it needs a single match."""
 
 
 def acting(scope: Scope, action: str) -> Scope:

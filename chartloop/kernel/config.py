@@ -21,6 +21,7 @@ from chartloop.kernel.settings_sections import (
     DatabaseSettings,
     EgressSettings,
     EhrSettings,
+    FhirSettings,
     LogSettings,
     MllpSettings,
     OmopSettings,
@@ -44,6 +45,7 @@ class Settings(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     bus: BusSettings = BusSettings()
     server: ServerSettings = ServerSettings()
+    fhir: FhirSettings = FhirSettings()
     mllp: MllpSettings = MllpSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     egress: EgressSettings = EgressSettings()

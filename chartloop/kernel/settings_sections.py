@@ -40,6 +40,21 @@ class ServerSettings(Section):
     cors_origins: tuple[str, ...] = Field(default=(), description="Origins whose pages may call the API.")
 
 
+class FhirSettings(Section):
+    """What the FHIR server leaves to its operator."""
+
+    conditional_delete: str = Field(
+        default="single", pattern="^(single|multiple)$",
+        description="Whether a conditional delete needs a single match or takes all; a mistyped condition would empty a chart.",
+    )  # fmt: skip
+    conditional_delete_max: int = Field(default=1000, ge=2, description="Most resources that one conditional delete takes where it may take several.")
+
+    @property
+    def delete_most(self) -> int:
+        """Most resources that one conditional delete takes."""
+        return self.conditional_delete_max if self.conditional_delete == "multiple" else 1
+
+
 class MllpSettings(Section):
     """The HL7 v2 listener."""
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from chartloop.kernel.errors import ChartloopError
+from chartloop.kernel.errors import ChartloopError, Issue
 from fhir_server.http.bundle import etag
 from fhir_server.http.negotiation import FHIR_JSON, Preferences
 from fhir_server.http.outcome import all_ok, outcome, status_of
@@ -91,7 +91,15 @@ def deleted_answer(written: Written, wanted: Preferences) -> HttpAnswer:
     """Answer a delete; version 0: there was nothing to delete."""
     version = written.stored.version
     headers = (("ETag", f'W/"{version}"'),) if version else ()
-    return json_answer(all_ok(), 200, *headers) if wanted.returns == "operationoutcome" else HttpAnswer(204, headers, b"")
+    return json_answer(outcome(deletion_issues(written)), 200, *headers) if wanted.returns == "operationoutcome" else HttpAnswer(204, headers, b"")
+
+
+def deletion_issues(written: Written) -> list[Issue]:
+    """Say how many resources a delete took, and how many it may not take."""
+    found = [Issue("information", "informational", f"Deleted: {written.taken if written.changed else 0}.")]
+    if written.left:
+        found.append(Issue("warning", "forbidden", f"Not yours to delete, and still there: {written.left}."))
+    return found
 
 
 def error_answer(error: ChartloopError) -> HttpAnswer:

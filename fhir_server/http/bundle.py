@@ -33,7 +33,7 @@ def searchset(page: Page, base: str, address: str) -> bytes:
 
 def history_bundle(page: Page, base: str, address: str) -> bytes:
     """Render one page of a history."""
-    return _bundle("history", [_version(stored, base) for stored in page.entries], links=_links(page, base, address))
+    return _bundle("history", [_version(stored, base) for stored in page.entries], total=page.total, links=_links(page, base, address))
 
 
 def response_bundle(type_: str, answers: Sequence[Answer], base: str, *, representation: bool = False) -> bytes:
