@@ -19,8 +19,9 @@ from fhir_server.capability import capability_statement
 from fhir_server.http.answer import HttpAnswer, deleted_answer, error_answer, json_answer, stored_answer, written_answer
 from fhir_server.http.bundle import history_bundle, response_bundle, searchset
 from fhir_server.http.calls import Call, Gate, Work
-from fhir_server.http.negotiation import FORM, create_only, if_match, if_none_exist, patch_type, preferences
-from fhir_server.http.operation_answers import ANSWERS
+from fhir_server.http.negotiation import FORM, bundle_preferences, create_only, if_match, if_none_exist, patch_type, preferences
+from fhir_server.http.operation_answers import ANSWERS, entry_operations, meta_of_version
+from fhir_server.interactions.entry_reads import Reading
 from fhir_server.operations.table import OPERATIONS, Operation
 from fhir_server.store import Written
 from fhir_server.type_ids import TYPE_IDS
@@ -113,8 +114,7 @@ class Api:
         """Answer GET Type/id/_history/version."""
 
         def work(call: Call) -> HttpAnswer:
-            number = int(version) if version.isascii() and version.isdigit() and len(version) < len("2147483648") else 0
-            return stored_answer(self._door.vread(call.scope, type_, id_, number, call.query), call.environ)
+            return stored_answer(self._door.vread(call.scope, type_, id_, _number(version), call.query), call.environ)
 
         return self._do(environ, "vread", type_, id_, work)
 
@@ -214,17 +214,20 @@ class Api:
         def work(call: Call) -> HttpAnswer:
             type_ = _bundle_type(call.body)
             run = self._door.batch if type_ == "batch" else self._door.transaction
-            whole = "return=representation" in str(call.environ.get("HTTP_PREFER", ""))
-            return json_answer(response_bundle(type_, run(call.scope, call.body), self._gate.base, representation=whole))
+            wanted = bundle_preferences(call.environ)
+            answers = run(call.scope, call.body, reading=Reading(wanted.lenient, entry_operations(self._door, self._gate.base)))
+            return json_answer(response_bundle(type_, answers, self._gate.base, returns=wanted.returns))
 
         return self._do(environ, "transaction", None, "", work, bulk=True)
 
-    def operation(self, operation: Operation, environ: Environ, type_: str = "", id_: str = "") -> HttpAnswer:
+    def operation(self, operation: Operation, environ: Environ, type_: str = "", id_: str = "", version: str = "") -> HttpAnswer:
         """Answer an operation; the address of one that few types have names no type_."""
         type_ = type_ or (operation.types[0] if operation.types else "")
         answering = ANSWERS[operation.name]
 
         def work(call: Call) -> HttpAnswer:
+            if version:
+                return meta_of_version(self._door, call, type_, id_, _number(version))
             return answering(self._door, self._gate.base, call, type_, id_)
 
         return self._do(environ, "operation", type_ or None, id_, work)
@@ -252,6 +255,10 @@ class Api:
         if type_ is not None and type_ not in TYPE_IDS:
             return self.other(environ, target)
         return self._gate.answer(environ, action, target, work, bulk=bulk)
+
+
+def _number(version: str) -> int:
+    return int(version) if version.isascii() and version.isdigit() and len(version) < len("2147483648") else 0
 
 
 class _Head(msgspec.Struct):

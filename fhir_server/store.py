@@ -86,6 +86,8 @@ class Page(NamedTuple):
     next: str | None
     self_query: str
     warnings: tuple[Issue, ...] = ()
+    address: str = ""
+    """Where it was asked for, of a page inside a Bundle."""
 
 
 @dataclass(frozen=True, slots=True)

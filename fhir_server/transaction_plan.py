@@ -236,10 +236,11 @@ class TransactionPlan:
         conditional = [(item, item.condition) for item in self._items if item.condition is not None]
         lock(tx, [lock_key(condition) for _, condition in conditional])
         for item, condition in conditional:
-            if item.index in self._deleted:
-                same = to_delete(tx, self._store, self._scope, condition) == self._deleted[item.index]
-            else:
-                same = single(tx, self._store, self._scope, condition) == self._matched.get(item.index)
+            with naming(item.index):
+                if item.index in self._deleted:
+                    same = to_delete(tx, self._store, self._scope, condition) == self._deleted[item.index]
+                else:
+                    same = single(tx, self._store, self._scope, condition) == self._matched.get(item.index)
             if not same:
                 raise Stale
 
