@@ -16,9 +16,11 @@ from chartloop.kernel.errors import ChartloopError, Invalid, MethodNotAllowed, N
 from chartloop.kernel.http import Environ
 from fhir_server import audit_event
 from fhir_server.capability import capability_statement
+from fhir_server.generated.openapi import Routed
 from fhir_server.http.answer import HttpAnswer, deleted_answer, error_answer, json_answer, stored_answer, written_answer
 from fhir_server.http.bundle import history_bundle, response_bundle, searchset
 from fhir_server.http.calls import Call, Gate, Work
+from fhir_server.http.metadata import Metadata
 from fhir_server.http.negotiation import FORM, bundle_preferences, create_only, if_match, if_none_exist, patch_type, preferences
 from fhir_server.http.operation_answers import ANSWERS, entry_operations, meta_of_version
 from fhir_server.interactions.entry_reads import Reading
@@ -70,8 +72,14 @@ def blueprint(gate: Gate) -> Blueprint:
             view = _view(partial(api.operation, operation))
             routes.add_url_rule(rule, f"operation-{number}-{place}", view, methods=list(operation.methods), strict_slashes=False)
     statement = capability_statement(gate.base, [route.interaction for route in ROUTES], several_deleted=gate.repository.deletes_several)
-    public = ("Access-Control-Allow-Origin", "*")  # SMART App Launch: metadata is for pages of every origin
-    routes.add_url_rule("/metadata", "metadata", lambda: _response(json_answer(statement, 200, public)), methods=["GET"])
+    metadata = Metadata(gate.base, statement, [Routed(route.rule, route.method, route.handler) for route in ROUTES])
+    for rule, name, describe in (
+        ("/metadata", "metadata", metadata.capabilities),
+        ("/metadata/OperationDefinition", "definitions", metadata.definition),
+        ("/metadata/OperationDefinition/<id_>", "definition", metadata.definition),
+        ("/openapi.json", "openapi", metadata.openapi),
+    ):
+        routes.add_url_rule(rule, name, _open_view(describe), methods=["GET"])
     everything = ["GET", "POST", "PUT", "PATCH", "DELETE"]
     for name, rule in (("other", "/<path:path>"), ("root", "")):
         routes.add_url_rule(rule, name, _view(api.other), methods=everything, strict_slashes=False)
@@ -81,6 +89,15 @@ def blueprint(gate: Gate) -> Blueprint:
 def _view(handler: Callable[..., HttpAnswer]) -> Callable[..., Response]:
     def view(**parts: str) -> Response:
         return _response(handler(request.environ, **parts))
+
+    return view
+
+
+def _open_view(describe: Callable[..., HttpAnswer]) -> Callable[..., Response]:
+    """A view of what everybody may read."""
+
+    def view(**parts: str) -> Response:
+        return _response(describe(str(request.environ.get("QUERY_STRING", "")), **parts))
 
     return view
 
