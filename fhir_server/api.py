@@ -12,12 +12,14 @@ from typing import Final, NamedTuple
 import msgspec
 from flask import Blueprint, Response, request
 
-from chartloop.kernel.errors import ChartloopError, Invalid, MethodNotAllowed, NotFound, UnsupportedMedia
+from chartloop.kernel.errors import ChartloopError, Invalid, MethodNotAllowed, NotFound, TooLarge, UnsupportedMedia
 from chartloop.kernel.http import Environ
 from fhir_server import audit_event
+from fhir_server.background.jobs import BATCH, PLACE, READ, TRANSACTION, AsyncJobs
 from fhir_server.capability import capability_statement
 from fhir_server.generated.openapi import Routed
 from fhir_server.http.answer import HttpAnswer, deleted_answer, error_answer, json_answer, stored_answer, written_answer
+from fhir_server.http.async_answers import accepted, job_answer, wants_async
 from fhir_server.http.bundle import history_bundle, response_bundle, searchset
 from fhir_server.http.calls import Call, Gate, Work
 from fhir_server.http.metadata import Metadata
@@ -30,13 +32,16 @@ from fhir_server.type_ids import TYPE_IDS
 
 
 class Route(NamedTuple):
-    """An address, a method and the interaction behind them."""
+    """An address, a method and the interaction behind them; jobs are none."""
 
     rule: str
     method: str
     interaction: str
     handler: str
 
+
+MAX_FORM: Final = 1_000_000
+"""Largest form of a search: some thousand ids."""
 
 ROUTES: Final = (
     Route("/<type_>/<id_>", "GET", "read", "read"),
@@ -53,6 +58,8 @@ ROUTES: Final = (
     Route("/<type_>", "POST", "create", "create"),
     Route("/<type_>", "GET", "search-type", "search"),
     Route("/<type_>/_search", "POST", "search-type", "search"),
+    Route("/_async/<job>", "GET", "", "job"),
+    Route("/_async/<job>", "DELETE", "", "cancel_job"),
     Route("", "POST", "transaction", "bundle"),
     Route("/", "POST", "batch", "bundle"),
 )
@@ -71,7 +78,7 @@ def blueprint(gate: Gate) -> Blueprint:
         for place, rule in enumerate(operation.rules()):
             view = _view(partial(api.operation, operation))
             routes.add_url_rule(rule, f"operation-{number}-{place}", view, methods=list(operation.methods), strict_slashes=False)
-    statement = capability_statement(gate.base, [route.interaction for route in ROUTES], several_deleted=gate.repository.deletes_several)
+    statement = capability_statement(gate.base, [route.interaction for route in ROUTES if route.interaction], several_deleted=gate.repository.deletes_several)
     metadata = Metadata(gate.base, statement, [Routed(route.rule, route.method, route.handler) for route in ROUTES])
     for rule, name, describe in (
         ("/metadata", "metadata", metadata.capabilities),
@@ -223,7 +230,7 @@ class Api:
             page = self._door.search(call.scope, type_, query, lenient=preferences(call.environ).lenient)
             return json_answer(searchset(page, self._gate.base, type_))
 
-        return self._do(environ, "search", type_, "", work)
+        return self._do(environ, "search", type_, "", lambda call: self._perhaps_later(call, work, READ))
 
     def bundle(self, environ: Environ) -> HttpAnswer:
         """Answer POST of a batch or transaction."""
@@ -232,10 +239,28 @@ class Api:
             type_ = _bundle_type(call.body)
             run = self._door.batch if type_ == "batch" else self._door.transaction
             wanted = bundle_preferences(call.environ)
-            answers = run(call.scope, call.body, reading=Reading(wanted.lenient, entry_operations(self._door, self._gate.base)))
+            reading = Reading(wanted.lenient, entry_operations(self._door, self._gate.base))
+            also = {"also": call.environ.get("chartloop.also")} if type_ != "batch" else {}
+            answers = run(call.scope, call.body, reading=reading, **also)
             return json_answer(response_bundle(type_, answers, self._gate.base, returns=wanted.returns))
 
-        return self._do(environ, "transaction", None, "", work, bulk=True)
+        def later(call: Call) -> HttpAnswer:
+            return self._perhaps_later(call, work, BATCH if _bundle_type(call.body) == "batch" else TRANSACTION)
+
+        return self._do(environ, "transaction", None, "", later, bulk=True)
+
+    def job(self, environ: Environ, job: str) -> HttpAnswer:
+        """Answer GET _async/job: where a request stands that is answered later, or its result."""
+        return self._of_job(environ, job, lambda jobs, call: job_answer(jobs.result(call.scope, job)))
+
+    def cancel_job(self, environ: Environ, job: str) -> HttpAnswer:
+        """Answer DELETE _async/job."""
+
+        def work(jobs: AsyncJobs, call: Call) -> HttpAnswer:
+            jobs.cancel(call.scope, job)
+            return HttpAnswer(202, (), b"")
+
+        return self._of_job(environ, job, work)
 
     def operation(self, operation: Operation, environ: Environ, type_: str = "", id_: str = "", version: str = "") -> HttpAnswer:
         """Answer an operation; the address of one that few types have names no type_."""
@@ -247,7 +272,10 @@ class Api:
                 return meta_of_version(self._door, call, type_, id_, _number(version))
             return answering(self._door, self._gate.base, call, type_, id_)
 
-        return self._do(environ, "operation", type_ or None, id_, work)
+        def later(call: Call) -> HttpAnswer:
+            return work(call) if operation.changes else self._perhaps_later(call, work, READ)
+
+        return self._do(environ, "operation", type_ or None, id_, later)
 
     def other(self, environ: Environ, path: str = "") -> HttpAnswer:
         """Answer what has no interaction."""
@@ -259,6 +287,17 @@ class Api:
             return error_answer(error)
 
         return self._gate.answer(environ, "read", path[:200], work)
+
+    def _perhaps_later(self, call: Call, work: Work, kind: str) -> HttpAnswer:
+        """Answer now, or later if the client prefers that."""
+        jobs = self._gate.jobs
+        return accepted(jobs, self._gate.base, call, kind) if jobs is not None and wants_async(call.environ) else work(call)
+
+    def _of_job(self, environ: Environ, job: str, work: Callable[[AsyncJobs, Call], HttpAnswer]) -> HttpAnswer:
+        jobs = self._gate.jobs
+        if jobs is None:
+            return self.other(environ, f"{PLACE}/{job}")
+        return self._gate.answer(environ, "operation", f"{PLACE}/{job}"[:200], lambda call: work(jobs, call))
 
     def _written(self, call: Call, written: Written) -> HttpAnswer:
         return written_answer(written, self._gate.base, preferences(call.environ))
@@ -286,7 +325,7 @@ def _bundle_type(body: bytes) -> str:
     """Look which kind of Bundle this is; the interaction judges it."""
     try:
         return msgspec.json.decode(body, type=_Head).type
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return "transaction"
 
 
@@ -295,6 +334,8 @@ def _form(call: Call) -> str:
         return ""
     if not str(call.environ.get("CONTENT_TYPE", "")).lower().startswith(FORM):
         raise UnsupportedMedia("The body of a search is a form.")
+    if len(call.body) > MAX_FORM:
+        raise TooLarge(f"The form of a search has at most {MAX_FORM} bytes.")
     try:
         return call.body.decode("ascii")
     except UnicodeDecodeError:

@@ -48,6 +48,9 @@ class FhirSettings(Section):
         description="Whether a conditional delete needs a single match or takes all; a mistyped condition would empty a chart.",
     )  # fmt: skip
     conditional_delete_max: int = Field(default=1000, ge=2, description="Most resources that one conditional delete takes where it may take several.")
+    async_threads: int = Field(default=2, ge=1, description="Threads of a server process that carry out requests with Prefer: respond-async.")
+    async_jobs_per_subject: int = Field(default=10, ge=1, description="Most such requests of one subject, results that are kept included; more answer 429.")
+    async_keep_h: float = Field(default=24.0, gt=0, description="How many hours the result of such a request is kept.")
 
     @property
     def delete_most(self) -> int:

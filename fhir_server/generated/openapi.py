@@ -57,8 +57,10 @@ HANDLERS: Final = {
     "conditional_delete": Described("Delete what matches.", ("200", "204"), _WRITE, criteria=True),
     "history": Described("List versions, newest first.", ("200",), ("_count", "_since", "_at")),
     "create": Described("Store a new resource.", ("200", "201"), ("If-None-Exist", "Prefer"), "resource"),
-    "search": Described("Search.", ("200",), ("Prefer",), criteria=True),
-    "bundle": Described("Process a batch or a transaction.", ("200",), ("Prefer",), "bundle"),
+    "search": Described("Search.", ("200", "202"), ("Prefer",), criteria=True),
+    "bundle": Described("Process a batch or a transaction.", ("200", "202"), ("Prefer",), "bundle"),
+    "job": Described("Ask for a request that is answered later.", ("200", "202")),
+    "cancel_job": Described("Cancel such a request and drop its result.", ("202",)),
 }
 """By the name of the handler in the table of routes."""
 

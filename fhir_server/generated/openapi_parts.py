@@ -21,7 +21,7 @@ HEADERS: Final[Mapping[str, dict[str, Any]]] = {
     "If-Modified-Since": _TEXT,
     "If-None-Exist": _TEXT,
     "Prefer": {"type": "string", "enum": [
-        "return=minimal", "return=representation", "return=OperationOutcome", "handling=strict", "handling=lenient",
+        "return=minimal", "return=representation", "return=OperationOutcome", "handling=strict", "handling=lenient", "respond-async",
     ]},
 }  # fmt: skip
 _QUERY: Final[Mapping[str, dict[str, Any]]] = {
@@ -39,7 +39,7 @@ RESULT_PARAMETERS: Final = ("_count", "_sort", "_include", "_revinclude", "_tota
 FAILURES: Final = tuple(str(status) for status in sorted({*STATUS.values()} - {500}))
 """A failure of the program itself is documented nowhere."""
 
-_EMPTY: Final = frozenset({"204", "304"})
+_EMPTY: Final = frozenset({"202", "204", "304"})
 _RESOURCE: Final = {"$ref": "#/components/schemas/Resource"}
 _PARAMETER_TYPES: Final = {"integer": {"type": "integer"}, "instant": {"type": "string", "format": "date-time"}, "date": {"type": "string", "format": "date"}}
 BODIES: Final[Mapping[str, dict[str, Any]]] = {
@@ -75,10 +75,11 @@ def of_operation(operation: Operation, method: str) -> dict[str, Any]:
     return {
         "summary": f"${operation.name}: {operation.canonical}",
         "parameters": [
-            {"name": each.name, "in": "query", "description": each.meaning, "schema": _PARAMETER_TYPES.get(each.type, _TEXT)} for each in simple
+            parameter_ref("Prefer"),
+            *({"name": each.name, "in": "query", "description": each.meaning, "schema": _PARAMETER_TYPES.get(each.type, _TEXT)} for each in simple),
         ],
         **({"requestBody": BODIES["parameters"]} if method == "POST" else {}),
-        "responses": {status: response_ref(status) for status in ("200", *FAILURES)},
+        "responses": {status: response_ref(status) for status in ("200", "202", *FAILURES)},
     }
 
 
@@ -101,6 +102,7 @@ def components(types: Sequence[str], params: Mapping[str, Mapping[str, SearchPar
 def _in_path(types: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "type", {"type": "string", "enum": list(types)}
     yield "id", {"type": "string", "pattern": "^[A-Za-z0-9.-]{1,64}$"}
+    yield "job", {"type": "string", "pattern": "^[a-z2-7]{26}$"}
     yield "version", {"type": "string", "pattern": "^[1-9][0-9]{0,8}$"}
 
 
@@ -110,7 +112,7 @@ def _search_parameter(param: SearchParam) -> dict[str, Any]:
 
 def _responses() -> Iterator[tuple[str, dict[str, Any]]]:
     outcome = {"content": {_FHIR: {"schema": {"$ref": "#/components/schemas/OperationOutcome"}}}}
-    for status in ("200", "201", "204", "304", *FAILURES):
+    for status in ("200", "201", "202", "204", "304", *FAILURES):
         said: dict[str, Any] = {"description": REASONS[int(status)]}
         if status in FAILURES:
             said |= outcome

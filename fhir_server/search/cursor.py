@@ -33,7 +33,7 @@ class Position(NamedTuple):
 
 def seal(secret: bytes, subject: Subject, query: str, position: Position) -> str:
     """Write a position as a token: encrypted, because internal numbers would tell how much is hidden."""
-    payload = json.dumps([list(position.after), position.snapshot, _reader(secret, subject)], separators=(",", ":")).encode()
+    payload = json.dumps([list(position.after), position.snapshot, reader_of(secret, subject)], separators=(",", ":")).encode()
     padded = payload + b" " * (-len(payload) % _BLOCK)
     return base64.urlsafe_b64encode(_cipher(secret).encrypt(padded, [query.encode()])).decode().rstrip("=")
 
@@ -51,7 +51,7 @@ def unseal(secret: bytes, subject: Subject, query: str, token: str) -> Position:
     except (binascii.Error, ValueError, InvalidTag):
         raise Invalid("This page link was changed, or belongs to another query.") from None
     after, snapshot, reader = msgspec.json.decode(payload, type=tuple[list[int | float | str], int, str])
-    if reader != _reader(secret, subject):
+    if reader != reader_of(secret, subject):
         raise Forbidden("This page link belongs to another reader.")
     return Position(tuple(after), snapshot)
 
@@ -61,7 +61,8 @@ def _cipher(secret: bytes) -> AESSIV:
     return AESSIV(hmac.digest(secret, b"page links", "sha512"))
 
 
-def _reader(secret: bytes, subject: Subject) -> str:
+def reader_of(secret: bytes, subject: Subject) -> str:
+    """Name a reader: another role, patient or set of scopes is another one."""
     parts: Sequence[str] = (
         subject.id, subject.role, subject.user, subject.patient, subject.purpose, " ".join(sorted(subject.scopes)),
     )  # fmt: skip
