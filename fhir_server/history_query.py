@@ -6,10 +6,11 @@ Spec: https://hl7.org/fhir/R4/http.html#history
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from chartloop.kernel.errors import Invalid, Issue
 from fhir_server.indexing.dates import date_bounds
+from fhir_server.query_pairs import query_pairs
 from fhir_server.search.query import CURSOR, MAX_COUNT
 from fhir_server.search.tree import DEFAULT_COUNT
 
@@ -32,7 +33,7 @@ def parse_history(query: str) -> HistoryQuery:
         Invalid: Parameters are unknown or malformed, or come twice; all of them are named.
     """
     asked, said, issues = HistoryQuery(), dict[str, str](), []
-    for name, value in parse_qsl(query, keep_blank_values=True, max_num_fields=20):
+    for name, value in query_pairs(query, 20):
         if name in said:
             issues.append(Issue("error", "invalid", f"{name[:64]!r} is given twice.", f"http.{name[:64]}"))
         elif not _take(asked, name, value):

@@ -116,5 +116,5 @@ def _own_id(entry: BundleEntry) -> str:
     """Look which id a resource gives itself; validation judges it."""
     try:
         return msgspec.json.decode(entry.resource, type=_Head).id
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
