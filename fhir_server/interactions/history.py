@@ -14,6 +14,7 @@ from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.errors import Forbidden, NotFound
 from fhir_server.auditing import record, refusals_audited
 from fhir_server.history_query import HistoryQuery, parse_history
+from fhir_server.indexing.dates import OPEN_HIGH
 from fhir_server.rows import Row, count_versions, versions
 from fhir_server.search.cursor import Position, seal, unseal
 from fhir_server.search.query import CURSOR
@@ -23,8 +24,7 @@ from fhir_server.type_ids import TYPE_IDS
 from fhir_server.visible import visible
 
 _CURRENT_IN: Final = (
-    "v.updated < ? AND (v.version = r.version OR "
-    "(SELECT n.updated FROM version n WHERE n.rid = v.rid AND n.version = v.version + 1) > ?)"
+    f"v.updated < ? AND COALESCE((SELECT n.updated FROM version n WHERE n.rid = v.rid AND n.version = v.version + 1), {OPEN_HIGH}) > ?"
 )
 """Current at some point of a period: stored before its end, and followed by no other version up to its beginning."""
 

@@ -100,7 +100,10 @@ def _parts(body: bytes) -> list[dict[str, msgspec.Raw]] | None:
 
 
 def _text(value: msgspec.Raw | None) -> str:
-    found = msgspec.json.decode(value) if value is not None else ""
+    try:
+        found = msgspec.json.decode(value) if value is not None else ""
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
     return found if isinstance(found, str) else ""
 
 

@@ -92,6 +92,12 @@ def _text() -> Iterator[Attack]:
     yield Attack("a lone surrogate in a search", "GET", "/fhir/Patient?family=%ED%A0%80")
     yield _create("not UTF-8", b'{"resourceType":"Patient","name":[{"family":"\xff\xfe"}]}')
     yield _create("an overlong slash", b'{"resourceType":"Patient","name":[{"family":"\xc0\xaf"}]}')
+    named = b'{"resourceType":"Parameters","parameter":[{"name":"mo\xff\xffde","valueCode":"create"},{"name":"resource","resource":{"resourceType":"Patient"}}]}'
+    narrative = b'{"resourceType":"Patient","text":{"status":"generated","div":"<div><a href=\\"urn:uuid:1\\">\xff</a></div>"}}'
+    yield Attack("a narrative of an entry that is not UTF-8", "POST", "/fhir", _bundle(
+        b'{"fullUrl":"urn:uuid:1","resource":' + narrative + b',"request":{"method":"POST","url":"Patient"}}',
+    ))  # fmt: skip
+    yield Attack("a name that is not UTF-8", "POST", "/fhir/Patient/$validate", named)
     yield _create("UTF-16", '{"resourceType":"Patient"}'.encode("utf-16"))
     yield _create("a byte order mark", b"\xef\xbb\xbf" + _patient('"active":true'))
     yield _create("the null character", _patient('"name":[{"family":"a\\u0000b"}]'))
