@@ -74,8 +74,11 @@ def fhir_base(settings: Settings) -> str:
 def open_door(kernel: Kernel) -> Door:
     """Open the one door to stored resources."""
     pages = secret(kernel.settings.keys, "pages.key")
-    labels, base, most = LabelService(), fhir_base(kernel.settings), kernel.settings.fhir.delete_most
-    store = open_store(kernel.database, kernel.access, kernel.audit, kernel.outbox, labels, secret=pages, base=base, delete_most=most)
+    labels, base, said = LabelService(), fhir_base(kernel.settings), kernel.settings.fhir
+    store = open_store(
+        kernel.database, kernel.access, kernel.audit, kernel.outbox, labels,
+        secret=pages, base=base, full_text=said.full_text, delete_most=said.delete_most,
+    )  # fmt: skip
     return Door(Repository(store), store)
 
 

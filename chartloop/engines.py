@@ -32,7 +32,9 @@ from claims.payers.sending import SendingConsumer
 from fhir_server.dead_letter import DeadLetterTasks
 from fhir_server.dictionary import DictionaryTraining
 from fhir_server.labels.service import LabelService
+from fhir_server.reindexing.worker import Reindexing
 from fhir_server.repository import Repository
+from fhir_server.store import Store
 from ingest.consumer import MessageConsumer
 from ingest.intake import Intake
 from ingest.mllp import MllpServer
@@ -146,6 +148,7 @@ def periodics(kernel: Kernel, door: Door, *, only: Collection[str] = ()) -> list
         _assembling(kernel, chart).periodic(settings.claims.draft_interval_s),
         Periodic("telemetry", settings.telemetry.publish_interval_s, lambda: _publish(publisher)),
         Periodic("dictionary", 30.0, lambda: _train(training)),
+        Periodic("reindex", 1.0, lambda: _reindex(door.store)),
         Periodic("forget-events", HOUR_S, lambda: _forget_events(kernel)),
         Periodic("forget-tokens", HOUR_S, lambda: _forget_tokens(kernel)),
     ]
@@ -166,6 +169,10 @@ def _forget_tokens(kernel: Kernel) -> None:
 
 def _train(training: DictionaryTraining) -> None:
     training.run()
+
+
+def _reindex(store: Store) -> None:
+    Reindexing(store).run()
 
 
 def _forget_events(kernel: Kernel) -> None:

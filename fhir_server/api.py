@@ -16,8 +16,8 @@ from chartloop.kernel.errors import ChartloopError, Invalid, MethodNotAllowed, N
 from chartloop.kernel.http import Environ
 from fhir_server import audit_event
 from fhir_server.background.jobs import BATCH, PLACE, READ, TRANSACTION, AsyncJobs
-from fhir_server.capability import capability_statement
 from fhir_server.generated.openapi import Routed
+from fhir_server.http.allowing import address, allow_header, allowed
 from fhir_server.http.answer import HttpAnswer, deleted_answer, error_answer, json_answer, stored_answer, written_answer
 from fhir_server.http.async_answers import accepted, job_answer, wants_async
 from fhir_server.http.bundle import history_bundle, response_bundle, searchset
@@ -29,6 +29,9 @@ from fhir_server.interactions.entry_reads import Reading
 from fhir_server.operations.table import OPERATIONS, Operation
 from fhir_server.store import Written
 from fhir_server.type_ids import TYPE_IDS
+
+PREFIX: Final = "/fhir"
+"""Where the API is."""
 
 
 class Route(NamedTuple):
@@ -63,6 +66,14 @@ ROUTES: Final = (
     Route("", "POST", "transaction", "bundle"),
     Route("/", "POST", "batch", "bundle"),
 )
+OPEN: Final = ("/metadata", "/metadata/OperationDefinition", "/metadata/OperationDefinition/<id_>", "/openapi.json")
+"""What everybody may read."""
+_EVERY_METHOD: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+ADDRESSES: Final = (
+    *(address(route.rule, route.method, conditional=route.handler.startswith("conditional_")) for route in ROUTES),
+    *(address(rule, method) for operation in OPERATIONS for rule in operation.rules() for method in operation.methods),
+    *(address(rule, "GET") for rule in OPEN),
+)
 
 
 def blueprint(gate: Gate) -> Blueprint:
@@ -72,39 +83,28 @@ def blueprint(gate: Gate) -> Blueprint:
     for number, route in enumerate(ROUTES):
         handler: Callable[..., HttpAnswer] = getattr(api, route.handler)
         routes.add_url_rule(
-            route.rule, f"{route.handler}-{number}", _view(handler), methods=[route.method], strict_slashes=False
+            route.rule, f"{route.handler}-{number}", _view(handler), methods=[route.method], strict_slashes=False, provide_automatic_options=False
         )
     for number, operation in enumerate(OPERATIONS):
         for place, rule in enumerate(operation.rules()):
             view = _view(partial(api.operation, operation))
-            routes.add_url_rule(rule, f"operation-{number}-{place}", view, methods=list(operation.methods), strict_slashes=False)
-    statement = capability_statement(gate.base, [route.interaction for route in ROUTES if route.interaction], several_deleted=gate.repository.deletes_several)
+            name, methods = f"operation-{number}-{place}", list(operation.methods)
+            routes.add_url_rule(rule, name, view, methods=methods, strict_slashes=False, provide_automatic_options=False)
+    interactions = tuple(route.interaction for route in ROUTES if route.interaction)
+    statement = partial(gate.repository.capability_statement, gate.base, interactions)
     metadata = Metadata(gate.base, statement, [Routed(route.rule, route.method, route.handler) for route in ROUTES])
-    for rule, name, describe in (
-        ("/metadata", "metadata", metadata.capabilities),
-        ("/metadata/OperationDefinition", "definitions", metadata.definition),
-        ("/metadata/OperationDefinition/<id_>", "definition", metadata.definition),
-        ("/openapi.json", "openapi", metadata.openapi),
-    ):
-        routes.add_url_rule(rule, name, _open_view(describe), methods=["GET"])
-    everything = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+    described: tuple[Callable[..., HttpAnswer], ...] = (metadata.capabilities, metadata.definition, metadata.definition, metadata.openapi)
+    for rule, describe in zip(OPEN, described, strict=True):
+        routes.add_url_rule(rule, f"open-{rule}".replace(".", "-"), _view(describe), methods=["GET"], provide_automatic_options=False)
     for name, rule in (("other", "/<path:path>"), ("root", "")):
-        routes.add_url_rule(rule, name, _view(api.other), methods=everything, strict_slashes=False)
+        routes.add_url_rule(rule, name, _view(api.other), methods=_EVERY_METHOD, strict_slashes=False, provide_automatic_options=False)
+        routes.add_url_rule(rule, f"{name}-options", _view(api.options), methods=["OPTIONS"], strict_slashes=False, provide_automatic_options=False)
     return routes
 
 
 def _view(handler: Callable[..., HttpAnswer]) -> Callable[..., Response]:
     def view(**parts: str) -> Response:
         return _response(handler(request.environ, **parts))
-
-    return view
-
-
-def _open_view(describe: Callable[..., HttpAnswer]) -> Callable[..., Response]:
-    """A view of what everybody may read."""
-
-    def view(**parts: str) -> Response:
-        return _response(describe(str(request.environ.get("QUERY_STRING", "")), **parts))
 
     return view
 
@@ -277,6 +277,11 @@ class Api:
 
         return self._do(environ, "operation", type_ or None, id_, later)
 
+    def options(self, environ: Environ, path: str = "") -> HttpAnswer:
+        """Answer OPTIONS: the methods of an address, whoever asks; whether anything is there it does not say."""
+        methods = allowed(ADDRESSES, path, query=True)
+        return HttpAnswer(204, allow_header(methods), b"") if len(methods) > 1 else self.other(environ, path)
+
     def other(self, environ: Environ, path: str = "") -> HttpAnswer:
         """Answer what has no interaction."""
 
@@ -286,7 +291,7 @@ class Api:
             self._door.refused(call.scope, path[:200], error)
             return error_answer(error)
 
-        return self._gate.answer(environ, "read", path[:200], work)
+        return _allowing(self._gate.answer(environ, "read", path[:200], work), environ)
 
     def _perhaps_later(self, call: Call, work: Work, kind: str) -> HttpAnswer:
         """Answer now, or later if the client prefers that."""
@@ -310,7 +315,16 @@ class Api:
         target = "/".join(part for part in (type_, id_) if part)[:200]
         if type_ is not None and type_ not in TYPE_IDS:
             return self.other(environ, target)
-        return self._gate.answer(environ, action, target, work, bulk=bulk)
+        return _allowing(self._gate.answer(environ, action, target, work, bulk=bulk), environ)
+
+
+def _allowing(answer: HttpAnswer, environ: Environ) -> HttpAnswer:
+    """Say in a 405 what the address takes."""
+    if answer.status != 405:
+        return answer
+    path = str(environ["PATH_INFO"]).removeprefix(PREFIX)
+    methods = allowed(ADDRESSES, path, query=bool(environ.get("QUERY_STRING")), refused=str(environ["REQUEST_METHOD"]))
+    return answer._replace(headers=(*answer.headers, *allow_header(methods)))
 
 
 def _number(version: str) -> int:

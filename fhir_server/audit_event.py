@@ -28,7 +28,7 @@ TYPE: Final = "AuditEvent"
 STRETCH: Final = 2_000
 """Records that one page looks at."""
 
-_PARAMETERS: Final = frozenset({"patient", "entity", "_count", "_before", "_format"})
+_PARAMETERS: Final = frozenset({"patient", "entity", "_count", "_before", "_format", "_pretty"})
 _ROLE: Final = "http://terminology.hl7.org/CodeSystem/object-role"
 _MOST: Final = 200
 

@@ -6,17 +6,24 @@ Spec: https://hl7.org/fhir/R4/capabilitystatement.html
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from chartloop.kernel import clock
+from fhir_server.media_types import NAMES
 from fhir_server.operations import table
 from fhir_server.patching.documents import FORMATS
 from fhir_server.search.chains import MAX_DEPTH
 from fhir_server.search.criteria import MODIFIERS, searchable_params
+from fhir_server.search.filter_operators import OPERATORS
+from fhir_server.search.filters import FILTER
 from fhir_server.search.hops import MAX_LINKED
-from fhir_server.search.params import for_type
+from fhir_server.search.params import SearchParam
+from fhir_server.search.registry import Snapshot
+from fhir_server.search.text_parameters import KIND
+from fhir_server.store import Store
 from fhir_server.type_ids import TYPE_IDS
 
 _SYSTEM: Final = frozenset({"transaction", "batch", "history-system"})
@@ -24,8 +31,24 @@ _INTERNAL: Final = frozenset({"AuditEvent"})
 """Not written through the API."""
 
 
-def capability_statement(base: str, interactions: Sequence[str], *, several_deleted: bool = False) -> bytes:
-    """Say what this server does."""
+def current_statement(store: Store, base: str, interactions: tuple[str, ...]) -> bytes:
+    """Say what this server does now: SearchParameter resources add to it."""
+    store.parameters.refresh(store.db)
+    built = Built(store.parameters.now, full_text=store.full_text, several_deleted=store.delete_most > 1)
+    return capability_statement(base, interactions, built)
+
+
+class Built(NamedTuple):
+    """What differs from server to server, or from moment to moment."""
+
+    parameters: Snapshot
+    full_text: bool = False
+    several_deleted: bool = False
+
+
+@lru_cache(maxsize=8)
+def capability_statement(base: str, interactions: tuple[str, ...], built: Built) -> bytes:
+    """Say what this server does with some search parameters."""
     on_types = sorted({name for name in interactions if name not in _SYSTEM})
     on_system = sorted({name for name in interactions if name in _SYSTEM})
     rest = {
@@ -38,7 +61,7 @@ def capability_statement(base: str, interactions: Sequence[str], *, several_dele
             "extension": [_oauth_uris(base)],
         },
         "documentation": _searching(),
-        "resource": [_resource(type_, on_types, several_deleted=several_deleted) for type_ in sorted(set(TYPE_IDS) - _INTERNAL)],
+        "resource": [_resource(type_, on_types, built) for type_ in sorted(set(TYPE_IDS) - _INTERNAL)],
         "interaction": [{"code": code} for code in on_system],
         **({"operation": operations} if (operations := table.of_system()) else {}),
     }
@@ -51,15 +74,18 @@ def capability_statement(base: str, interactions: Sequence[str], *, several_dele
             "software": {"name": "Chartloop"},
             "implementation": {"description": "Chartloop FHIR server", "url": base},
             "fhirVersion": "4.0.1",
-            "format": ["json", "application/fhir+json"],
+            "format": list(NAMES),
             "patchFormat": list(FORMATS),
             "rest": [rest],
         }
     )
 
 
-def _resource(type_: str, interactions: Sequence[str], *, several_deleted: bool) -> dict[str, Any]:
-    params = searchable_params(type_, for_type)
+def _resource(type_: str, interactions: Sequence[str], built: Built) -> dict[str, Any]:
+    parameters = built.parameters
+    params = {code: param for code, param in searchable_params(type_, parameters).items() if built.full_text or param.type != KIND}
+    defined = {each.param.code: {"definition": each.url} for each in parameters.defined(type_)}
+    listed = [{"name": code, **defined.get(code, {}), "type": _published(params[code])} for code in sorted(params)]
     includes = sorted(f"{type_}:{code}" for code, param in params.items() if param.type == "reference")
     return {
         "type": type_,
@@ -70,11 +96,15 @@ def _resource(type_: str, interactions: Sequence[str], *, several_deleted: bool)
         "conditionalCreate": True,
         "conditionalRead": "full-support",
         "conditionalUpdate": True,
-        "conditionalDelete": "multiple" if several_deleted else "single",
+        "conditionalDelete": "multiple" if built.several_deleted else "single",
         **({"searchInclude": includes} if includes else {}),
-        "searchParam": [{"name": code, "type": params[code].type} for code in sorted(params)],
+        "searchParam": [*listed, {"name": FILTER, "type": "special"}],
         **({"operation": operations} if (operations := table.of_type(type_)) else {}),
     }
+
+
+def _published(param: SearchParam) -> str:
+    return "string" if param.type == KIND else param.type
 
 
 def _searching() -> str:
@@ -84,8 +114,12 @@ def _searching() -> str:
     )
     return (
         f"Modifiers of every parameter: :missing. Of kinds: {modifiers}; reference: :identifier and :[type]. Chained parameters and "
-        f"_has, in each other too, over up to {MAX_DEPTH} references and {MAX_LINKED} resources at one end of each."
+        f"_has, in each other too, over up to {MAX_DEPTH} references and {MAX_LINKED} resources at one end of each. Operators of {FILTER}: {_operators()}."
     )
+
+
+def _operators() -> str:
+    return "; ".join(f"{kind}: {', '.join(sorted({*names, 'pr'}))}" for kind, names in sorted(OPERATORS.items()))
 
 
 def _oauth_uris(base: str) -> dict[str, Any]:

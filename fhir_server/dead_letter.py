@@ -14,10 +14,11 @@ from chartloop.kernel.dead_letters import DeadLetter, DeadLetters
 from chartloop.kernel.errors import NotFound
 from chartloop.kernel.events import Event
 from chartloop.kernel.worker import Once
+from fhir_server.names import BASE
 from fhir_server.repository import Repository
 from fhir_server.type_ids import TYPE_IDS
 
-SYSTEMS: Final = "https://chartloop.example/fhir"
+SYSTEMS: Final = BASE
 
 
 class DeadLetterTasks:

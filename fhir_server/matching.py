@@ -5,14 +5,16 @@ Spec: https://hl7.org/fhir/R4/http.html#ccreate
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.db import Session, Tx
 from chartloop.kernel.errors import Forbidden, Invalid, PreconditionFailed
 from fhir_server.hashing import value_hash
-from fhir_server.search.hops import permitted_chain, settled
-from fhir_server.search.params import for_type
+from fhir_server.search.hops import permitted_chain, permitted_junction, settled
+from fhir_server.search.parsing import parsed_now
 from fhir_server.search.planner import plan
-from fhir_server.search.query import PARAMETERS_OF_RESULTS, parse
+from fhir_server.search.query import PARAMETERS_OF_RESULTS
 from fhir_server.search.tree import Query
 from fhir_server.store import Store, acting, require
 from fhir_server.writing import Stale
@@ -22,18 +24,22 @@ def criteria(store: Store, scope: Scope, type_: str, query: str) -> Query:
     """Parse conditional criteria; a reader may not match on elements that are hidden."""
     searching = acting(scope, "search")
     require(store, searching, type_)
-    parsed = parse(type_, query, for_type, base=store.base)
-    if not (parsed.criteria or parsed.chains) or any(name in PARAMETERS_OF_RESULTS for name, _ in parsed.pairs):
+    parsed = parsed_now(store, type_, query)
+    if not parsed.filters or any(name in PARAMETERS_OF_RESULTS for name, _ in parsed.pairs):
         raise Invalid("A condition needs at least one search parameter, and only search parameters.")
-    if parsed.criteria and not store.access.searchable(searching, type_, parsed.paths()):
+    paths = parsed.paths()
+    if paths and not store.access.searchable(searching, type_, paths):
         raise Forbidden("This condition uses elements that are hidden from you.")
     parsed.chains = [permitted_chain(store, searching, type_, chain) for chain in parsed.chains]
+    parsed.junctions = [permitted_junction(store, searching, type_, junction) for junction in parsed.junctions]
     return parsed
 
 
 def matches(session: Session, store: Store, scope: Scope, query: Query, most: int = 2) -> list[int]:
     """Find some matches: two are enough to know that there are several."""
     searching = acting(scope, "search")
+    if query.known != store.parameters.now.version:
+        query = criteria(store, scope, query.type, urlencode(query.pairs))
     plain = settled(session, store, searching, query)
     sql, params = plan(session, plain, store.access.row_filter(searching, query.type)).page(None, None, most)
     return [int(row[-1]) for row in session.all(sql, params)]

@@ -10,6 +10,7 @@ from chartloop.kernel.db import Database, Tx
 from chartloop.kernel.outbox import Outbox
 from fhir_server.codec import Codec
 from fhir_server.dictionary import stored_dictionaries
+from fhir_server.indexing.text_rows import bring_text_index
 from fhir_server.store import Labeller, Store
 
 _STATISTICS: Final = (
@@ -19,7 +20,16 @@ _STATISTICS: Final = (
 
 
 def open_store(
-    db: Database, access: Access, audit: Audit, outbox: Outbox, labeller: Labeller, *, secret: bytes, base: str, delete_most: int = 1
+    db: Database,
+    access: Access,
+    audit: Audit,
+    outbox: Outbox,
+    labeller: Labeller,
+    *,
+    secret: bytes,
+    base: str,
+    full_text: bool = False,
+    delete_most: int = 1,
 ) -> Store:
     """Open the store of a database whose tables exist.
 
@@ -31,6 +41,7 @@ def open_store(
         labeller: What gives resources their sensitivity labels.
         secret: Key of the signatures of page links.
         base: Address of the FHIR API, without a slash at its end: references below it are our own.
+        full_text: Whether words can be searched for; the first time, the words of everything stored are indexed before this returns.
         delete_most: Most resources that one conditional delete takes.
     """
     with db.read() as session:
@@ -43,7 +54,10 @@ def open_store(
             return stored_dictionaries(session).get(number)
 
     codec = Codec(dictionaries, load)
-    return Store(db, access, audit, outbox, labeller, codec, secret, base.rstrip("/"), delete_most)
+    bring_text_index(db, codec.unpack, wanted=full_text)
+    store = Store(db, access, audit, outbox, labeller, codec, secret, base.rstrip("/"), full_text, delete_most=delete_most)
+    store.parameters.refresh(db)
+    return store
 
 
 def _statistics(tx: Tx) -> None:

@@ -12,10 +12,12 @@ from chartloop.kernel.db import Session
 from chartloop.kernel.errors import Invalid, Unprocessable
 from fhir_server.attributes import row_attributes
 from fhir_server.codec import PLAIN, Packed
+from fhir_server.defining import TYPE, definitions
 from fhir_server.hashing import value_hash
 from fhir_server.indexing.extraction import extract
 from fhir_server.indexing.rows import INHERITS, NO_ROWS, IndexRows, index_rows
 from fhir_server.indexing.values import split_reference
+from fhir_server.indexing.words import words_of
 from fhir_server.redaction import is_subsetted
 from fhir_server.rows import DELETE, POST, PUT, Row, labels_of
 from fhir_server.splice import splice, without_labels, without_version
@@ -32,7 +34,9 @@ def encode(body: bytes | Mapping[str, Any]) -> bytes:
 
 def rows_of(store: Store, type_: str, resource: Mapping[str, Any]) -> IndexRows:
     """Extract the index rows of a parsed resource, and of what it takes labels over from."""
-    found = index_rows(type_, extract(type_, resource, base=store.base))
+    found = index_rows(type_, extract(type_, resource, base=store.base, custom=store.parameters.now.extractor(type_)))
+    if store.full_text:
+        found = found._replace(words=words_of(resource))
     heritage = {(INHERITS, value_hash(reference), 0) for reference in inherited(store, type_, resource)}
     return found._replace(reference=found.reference | heritage) if heritage else found
 
@@ -109,6 +113,7 @@ def new_version(
         old_labels=old_labels,
         assigned=assigned,
         inherited=inherited(store, type_, resource),
+        defines=definitions(store.parameters.now, id_, resource) if type_ == TYPE else (),
     )
     return change, Stored(type_, id_, version, updated, final, redacted=False, deleted=False)
 

@@ -13,6 +13,7 @@ from typing import Any
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.errors import ChartloopError, Issue
 from fhir_server.auditing import refused
+from fhir_server.capability import current_statement
 from fhir_server.interactions.batch import batch
 from fhir_server.interactions.conditional_delete import conditional_delete
 from fhir_server.interactions.conditional_patch import conditional_patch
@@ -30,10 +31,12 @@ from fhir_server.interactions.vread import vread
 from fhir_server.operations.everything import everything
 from fhir_server.operations.meta_change import meta_add, meta_delete
 from fhir_server.operations.meta_of import meta_of
+from fhir_server.operations.reindex import reindex, reindexing
 from fhir_server.operations.stream import stream
 from fhir_server.operations.validate import Trial, validate_resource
 from fhir_server.patching.documents import JSON_PATCH, read_patch
 from fhir_server.preconditions import IfMatch
+from fhir_server.reindexing.jobs import Job
 from fhir_server.store import Also, Page, Store, Stored, Written
 
 __all__ = ["Also", "Page", "Repository", "Stored", "Written"]
@@ -49,9 +52,9 @@ class Repository:
         self._store = store
 
     @property
-    def deletes_several(self) -> bool:
-        """Whether a conditional delete may take more than one resource."""
-        return self._store.delete_most > 1
+    def full_text(self) -> bool:
+        """Whether words of texts can be searched for."""
+        return self._store.full_text
 
     def read(self, scope: Scope, type_: str, id_: str, query: str = "") -> Stored:
         """Return the current version, or what `_summary` and `_elements` leave of it; NotFound where there is none for this reader, Gone where it is deleted."""
@@ -174,6 +177,18 @@ class Repository:
     ) -> tuple[Written, dict[str, Any]]:
         """Take profiles, tags and labels of a resource away; sensitivity labels stay."""
         return meta_delete(self._store, scope, type_, id_, meta, if_match=if_match)
+
+    def reindex(self, scope: Scope, type_: str = "") -> tuple[Job, ...]:
+        """Start making the index rows of a type, or of all, anew; return the jobs as they stand."""
+        return reindex(self._store, scope, type_)
+
+    def reindexing(self, scope: Scope, type_: str = "") -> tuple[Job, ...]:
+        """Return the latest jobs that bring index rows up to date."""
+        return reindexing(self._store, scope, type_)
+
+    def capability_statement(self, base: str, interactions: tuple[str, ...]) -> bytes:
+        """Say what this server does, now; anybody may ask."""
+        return current_statement(self._store, base, interactions)
 
     def refused(self, scope: Scope, target: str, error: ChartloopError) -> None:
         """Make a refusal in front of the door (no token, a wrong media type) durable in the audit log."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -15,6 +15,7 @@ from chartloop.kernel.db import Database, Tx
 from chartloop.kernel.errors import Forbidden, Issue
 from chartloop.kernel.outbox import Outbox
 from fhir_server.codec import Codec
+from fhir_server.search.registry import Registry
 from fhir_server.validation.resources import Validated
 
 Also = Callable[[Tx], None]
@@ -102,6 +103,10 @@ class Store:
     codec: Codec
     secret: bytes
     base: str
+    full_text: bool = False
+    """Whether the words of texts are indexed."""
+    parameters: Registry = field(default_factory=Registry)
+    """The search parameters of this moment."""
     delete_most: int = 1
     """Most resources that one conditional delete takes; 1: it needs a single match."""
 

@@ -144,6 +144,47 @@ def _range_index(name: str, *values: Column[object]) -> Table:
     )
 
 
+search_parameter = Table(
+    "search_parameter",
+    METADATA,
+    Column("number", SmallInteger, primary_key=True, autoincrement=False),
+    Column("type_id", SmallInteger, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("expression", Text, nullable=False),
+    Column("targets", Text, nullable=False),
+    Column("state", SmallInteger, nullable=False),
+)
+"""What SearchParameter resources define, one row for a type; a number is never given twice, so that its rows mean one thing only."""
+
+search_version = Table("search_version", METADATA, Column("one", SmallInteger, primary_key=True, autoincrement=False), Column("version", BigInteger, nullable=False))
+"""How often search_parameter has changed: one row, or none."""
+
+search_fence = Table("search_fence", METADATA, Column("one", SmallInteger, primary_key=True, autoincrement=False))
+"""Holds no row: every write reads it, and who changes search_parameter locks it, so that no write is under way then."""
+
+reindex_job = Table(
+    "reindex_job",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("types", Text, nullable=False),
+    Column("numbers", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("phase", Text, nullable=False),
+    Column("position", Text, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("done", BigInteger, nullable=False),
+    Column("changed", BigInteger, nullable=False),
+    Column("requested", BigInteger, nullable=False),
+    Column("started", BigInteger, nullable=False),
+    Column("finished", BigInteger, nullable=False),
+    Column("error", Text, nullable=False),
+    Index("reindex_job_by_state", "state", "requested"),
+)
+
 idx_token = _equality_index("idx_token")
 idx_reference = _equality_index("idx_reference")
 idx_string = _range_index(

@@ -13,6 +13,7 @@ from chartloop.kernel.db import Tx
 from chartloop.kernel.outbox import Told
 from fhir_server.auditing import record
 from fhir_server.codec import Packed
+from fhir_server.defining import Definition
 from fhir_server.hashing import lane_of, rid_of
 from fhir_server.indexing.rows import IndexRows, replace_rows
 from fhir_server.rows import CHUNK, DELETE, labels_by_reference
@@ -48,6 +49,8 @@ class Change(NamedTuple):
     """The server made the id, so that no other row can have it."""
     inherited: frozenset[str] = frozenset()
     """References that handed their labels on."""
+    defines: tuple[Definition, ...] = ()
+    """What a SearchParameter says is searched."""
 
     @property
     def reference(self) -> str:

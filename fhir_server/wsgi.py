@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask
 
 from chartloop.kernel.http import WsgiApp, with_common_headers
-from fhir_server.api import blueprint
+from fhir_server.api import PREFIX, blueprint
 from fhir_server.http.calls import Gate
 from fhir_server.read_path import with_read_path
 
@@ -13,5 +13,5 @@ from fhir_server.read_path import with_read_path
 def fhir_wsgi(gate: Gate, *, origins: tuple[str, ...] = ()) -> WsgiApp:
     """Serve the FHIR API at /fhir."""
     app = Flask("fhir_server")
-    app.register_blueprint(blueprint(gate), url_prefix="/fhir")
+    app.register_blueprint(blueprint(gate), url_prefix=PREFIX)
     return with_common_headers(with_read_path(app.wsgi_app, gate), origins=origins)

@@ -19,6 +19,7 @@ COMMANDS = {
     "demo": "chartloop.cli.demo",
     "ehr": "chartloop.cli.ehr",
     "events": "chartloop.cli.events",
+    "fhir": "chartloop.cli.fhir",
     "mllp": "chartloop.cli.run",
     "omop": "chartloop.cli.omop",
     "predictions": "chartloop.cli.predictions",

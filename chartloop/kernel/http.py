@@ -103,7 +103,8 @@ def with_common_headers(app: WsgiApp, *, origins: Collection[str] = (), defaults
         def start(status: str, headers: Headers, *rest: object) -> object:
             present = {name.lower() for name, _ in headers}
             # What the application said itself stands alone: a browser refuses an answer that allows an origin twice.
-            added = [(name, value) for name, value in (*defaults.items(), *ours) if name.lower() not in present]
+            # Vary is a list: what CORS adds stands beside what it said.
+            added = [(name, value) for name, value in (*defaults.items(), *ours) if name == "Vary" or name.lower() not in present]
             return start_response(status, [*headers, *added], *rest)
 
         return app(environ, start)

@@ -41,8 +41,11 @@ class ServerSettings(Section):
 
 
 class FhirSettings(Section):
-    """What the FHIR server leaves to its operator."""
+    """The FHIR store."""
 
+    full_text: bool = Field(
+        default=False, description="Whether `_text` and `_content` are answered; their index costs disk and time, and is made at the next start."
+    )
     conditional_delete: str = Field(
         default="single", pattern="^(single|multiple)$",
         description="Whether a conditional delete needs a single match or takes all; a mistyped condition would empty a chart.",

@@ -18,14 +18,14 @@ def operation_definition(operation: Operation, base: str) -> dict[str, Any]:
     result = {"name": "return", "use": "out", "min": 1, "max": "1", "type": operation.returns}
     return {
         "resourceType": "OperationDefinition",
-        "id": operation.definition,
-        "url": f"{base}/{PLACE}/{operation.definition}",
+        "id": _id(operation),
+        "url": f"{base}/{PLACE}/{_id(operation)}",
         "name": _name(operation),
         "status": "active",
         "kind": "operation",
         "affectsState": operation.changes,
         "code": operation.name,
-        "base": operation.canonical,
+        **({} if "://" in operation.definition else {"base": operation.canonical}),
         "resource": list(operation.types) or ["Resource"],
         "system": SYSTEM in operation.levels,
         "type": TYPE in operation.levels,
@@ -42,11 +42,15 @@ def all_definitions(base: str) -> dict[str, Any]:
 
 def definition_of(id_: str, base: str) -> dict[str, Any] | None:
     """Find one description by the id that R4 publishes the operation under."""
-    return next((operation_definition(each, base) for each in OPERATIONS if each.definition == id_), None)
+    return next((operation_definition(each, base) for each in OPERATIONS if _id(each) == id_), None)
+
+
+def _id(operation: Operation) -> str:
+    return operation.definition.rpartition("/")[2]
 
 
 def _name(operation: Operation) -> str:
-    return "".join(part.capitalize() for part in operation.definition.split("-"))
+    return "".join(part.capitalize() for part in _id(operation).split("-"))
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:

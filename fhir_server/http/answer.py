@@ -9,15 +9,17 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
-
-import msgspec
+from typing import Any, Final, NamedTuple
 
 from chartloop.kernel.errors import ChartloopError
-from fhir_server.http.negotiation import FHIR_JSON, Preferences
+from fhir_server.http.negotiation import Preferences
 from fhir_server.http.outcome import outcome, status_of, written_issues
+from fhir_server.media_types import FHIR_JSON
 from fhir_server.preconditions import etag, known_already
 from fhir_server.store import Stored, Written
+
+JSON_HEADER: Final = ("Content-Type", FHIR_JSON)
+VARY: Final = ("Vary", "Accept, Accept-Encoding")
 
 
 class HttpAnswer(NamedTuple):
@@ -29,15 +31,8 @@ class HttpAnswer(NamedTuple):
 
 
 def json_answer(body: bytes, status: int = 200, *headers: tuple[str, str]) -> HttpAnswer:
-    """Answer with FHIR JSON."""
-    return HttpAnswer(status, (("Content-Type", FHIR_JSON), *headers), body)
-
-
-def prettily(answer: HttpAnswer, query: str) -> HttpAnswer:
-    """Lay a JSON body out for people where `_pretty=true` asks for it; every token stays as it was written."""
-    if "_pretty=true" not in query or not answer.body or ("Content-Type", FHIR_JSON) not in answer.headers:
-        return answer
-    return answer._replace(body=msgspec.json.format(answer.body, indent=2))
+    """Answer with FHIR JSON; it leaves in the format that was asked for."""
+    return HttpAnswer(status, (JSON_HEADER, VARY, *headers), body)
 
 
 def http_date(us: int) -> str:
@@ -55,7 +50,7 @@ def stored_answer(stored: Stored, environ: Mapping[str, Any]) -> HttpAnswer:
     tag = etag(stored)
     headers = (("ETag", tag), ("Last-Modified", http_date(stored.updated)))
     if _has_it(environ, tag, stored):
-        return HttpAnswer(304, headers, b"")
+        return HttpAnswer(304, (VARY, *headers), b"")
     return json_answer(stored.body, 200, *headers)
 
 

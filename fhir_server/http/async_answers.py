@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
@@ -17,9 +16,11 @@ from chartloop.kernel.clock import iso
 from fhir_server.background.jobs import DONE, PLACE, WAITING, AsyncJobs, Request, Result
 from fhir_server.http.answer import HttpAnswer, http_date, json_answer
 from fhir_server.http.calls import Call
+from fhir_server.http.negotiation import FORM, is_search_form
 from fhir_server.http.outcome import REASONS
+from fhir_server.media_types import FHIR_JSON
 
-_KEPT: Final = ("REQUEST_METHOD", "PATH_INFO", "CONTENT_TYPE")
+_KEPT: Final = ("REQUEST_METHOD", "PATH_INFO")
 _RENDERING: Final = frozenset({"_format", "_pretty"})
 """The result is JSON inside JSON."""
 
@@ -32,11 +33,13 @@ def wants_async(environ: Mapping[str, Any]) -> bool:
 def accepted(jobs: AsyncJobs, base: str, call: Call, kind: str) -> HttpAnswer:
     """Keep a request for later and answer 202."""
     environ = {name: str(call.environ[name]) for name in _KEPT if call.environ.get(name)}
-    pairs = parse_qsl(call.query, keep_blank_values=True, errors="replace")
-    environ["QUERY_STRING"] = urlencode([pair for pair in pairs if pair[0] not in _RENDERING])
+    form = is_search_form(call.environ)
+    environ["CONTENT_TYPE"] = FORM if form else FHIR_JSON  # a body of FHIR is JSON by now, however it came
+    environ["QUERY_STRING"] = _unrendered(call.query)
+    body = _unrendered(call.body.decode("latin-1")).encode() if form else call.body
     environ["HTTP_PREFER"] = ",".join(part for part in _preferred(call.environ) if part != "respond-async")
     environ["HTTP_ACCEPT"] = "application/fhir+json"
-    id_ = jobs.accept(call.scope, Request(kind, environ, call.body))
+    id_ = jobs.accept(call.scope, Request(kind, environ, body))
     return HttpAnswer(202, (("Content-Location", f"{base}/{PLACE}/{id_}"),), b"")
 
 
@@ -54,6 +57,10 @@ def job_answer(result: Result) -> HttpAnswer:
         entry["resource"] = body
     bundle = {"resourceType": "Bundle", "type": "batch-response", "entry": [entry]}
     return json_answer(msgspec.json.encode(bundle), 200, ("Expires", http_date(result.expires)))
+
+
+def _unrendered(query: str) -> str:
+    return "&".join(part for part in query.split("&") if part.partition("=")[0] not in _RENDERING)
 
 
 def _preferred(environ: Mapping[str, Any]) -> list[str]:

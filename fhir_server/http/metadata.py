@@ -13,9 +13,11 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from chartloop.kernel.errors import ChartloopError, Invalid, NotFound
+from chartloop.kernel.http import Environ
 from fhir_server.generated.openapi import Routed, openapi
 from fhir_server.generated.operation_definition import all_definitions, definition_of
-from fhir_server.http.answer import HttpAnswer, error_answer, json_answer, prettily
+from fhir_server.http.answer import HttpAnswer, error_answer, json_answer
+from fhir_server.http.public import public_answer
 
 _PUBLIC: Final = ("Access-Control-Allow-Origin", "*")
 """SMART App Launch: metadata is for pages of every origin."""
@@ -30,17 +32,17 @@ NORMATIVE: Final = frozenset({
 class Metadata:
     """What describes this server; each document is made when it is first asked for."""
 
-    def __init__(self, base: str, statement: bytes, routes: Sequence[Routed]) -> None:
-        """Take the statement that is ready and what the others are made of."""
+    def __init__(self, base: str, statement: Callable[[], bytes], routes: Sequence[Routed]) -> None:
+        """Take what makes the statement of this moment, and what the others are made of."""
         self._base = base
         self._statement = statement
         self._routes = routes
 
-    def capabilities(self, query: str) -> HttpAnswer:
+    def capabilities(self, environ: Environ) -> HttpAnswer:
         """Answer GET metadata, with the mode that is asked for."""
-        return _answered(query, lambda: self._of_mode(query))
+        return _answered(environ, lambda: self._of_mode(str(environ.get("QUERY_STRING", ""))))
 
-    def definition(self, query: str, id_: str = "") -> HttpAnswer:
+    def definition(self, environ: Environ, id_: str = "") -> HttpAnswer:
         """Answer GET metadata/OperationDefinition and one of them."""
 
         def found() -> bytes:
@@ -49,9 +51,9 @@ class Metadata:
                 raise NotFound
             return msgspec.json.encode(one)
 
-        return _answered(query, found)
+        return _answered(environ, found)
 
-    def openapi(self, _query: str) -> HttpAnswer:
+    def openapi(self, _environ: Environ) -> HttpAnswer:
         """Answer GET openapi.json."""
         return HttpAnswer(200, (("Content-Type", "application/vnd.oai.openapi+json;version=3.1"), _PUBLIC), self._openapi)
 
@@ -62,19 +64,20 @@ class Metadata:
     def _of_mode(self, query: str) -> bytes:
         mode = dict(parse_qsl(query, keep_blank_values=True)).get("mode", "full")
         if mode == "full":
-            return self._statement
+            return self._statement()
         if mode == "normative":
-            return _normative(self._statement)
+            return _normative(self._statement())
         if mode == "terminology":
-            return _terminology(self._statement)
+            return _terminology(self._statement())
         raise Invalid("mode is full, normative or terminology.", code="not-supported", expression="http.mode")
 
 
-def _answered(query: str, make: Callable[[], bytes]) -> HttpAnswer:
+def _answered(environ: Environ, make: Callable[[], bytes]) -> HttpAnswer:
     try:
-        return prettily(json_answer(make(), 200, _PUBLIC), query)
+        answer = json_answer(make(), 200, _PUBLIC)
     except ChartloopError as error:
-        return error_answer(error)
+        answer = error_answer(error)
+    return public_answer(answer, environ)
 
 
 def _normative(statement: bytes) -> bytes:

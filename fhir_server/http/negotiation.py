@@ -6,20 +6,17 @@ Spec: https://hl7.org/fhir/R4/http.html#mime-type
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 
 from chartloop.kernel.errors import Invalid, UnsupportedMedia
-from fhir_server.http.outcome import NotAcceptable
+from fhir_server.media_types import JSON, Format, Kind, body_kind, media_type, wanted_format
 from fhir_server.patching.application import unsupported
 from fhir_server.patching.documents import FHIRPATH_PATCH, JSON_PATCH
 from fhir_server.preconditions import IfMatch, create_only_of, if_match_of
 
-FHIR_JSON: Final = "application/fhir+json; charset=utf-8"
-_JSON: Final = frozenset({"application/fhir+json", "application/json", "json", "text/json"})
-_ANY: Final = frozenset({"*/*", "application/*"})
 FORM: Final = "application/x-www-form-urlencoded"
+_MOST: Final = 200
 
 
 class Preferences(NamedTuple):
@@ -29,32 +26,38 @@ class Preferences(NamedTuple):
     lenient: bool
 
 
-def require_json_answer(environ: Mapping[str, Any]) -> None:
-    """Refuse a request that accepts no JSON."""
-    query = str(environ.get("QUERY_STRING", ""))
-    format_ = dict(parse_qsl(query, keep_blank_values=True)).get("_format", "").replace(" ", "+") if query else ""
-    if not _takes_json(format_ or str(environ.get("HTTP_ACCEPT", "") or "*/*")):
-        raise NotAcceptable
+def answer_format(environ: Mapping[str, Any], form: str = "") -> Format | None:
+    """Return the format that a request wants its answer in, `_format` (in the form of a search too) before Accept; None where it takes none of ours."""
+    for query in (form, environ.get("QUERY_STRING")):
+        if query and "_format" in query and (asked := _parameter(query, "_format")):
+            return wanted_format(asked.replace(" ", "+"))
+    accept = environ.get("HTTP_ACCEPT")
+    return wanted_format(str(accept)) if accept else JSON
 
 
-@lru_cache(maxsize=1024)
-def _takes_json(wanted: str) -> bool:
-    kinds = {part.partition(";")[0].strip().lower() for part in wanted.split(",")}
-    return bool(kinds & (_JSON | _ANY))
+def _parameter(query: str, name: str) -> str:
+    try:
+        return dict(parse_qsl(query, keep_blank_values=True, max_num_fields=_MOST)).get(name, "")
+    except ValueError:  # too many: the interaction says so
+        return ""
 
 
-def require_json_body(environ: Mapping[str, Any]) -> None:
-    """Refuse a body that does not say it is JSON in UTF-8."""
-    kind, _, rest = str(environ.get("CONTENT_TYPE", "")).partition(";")
-    charset = rest.strip().lower().replace('"', "")
-    if kind.strip().lower() not in _JSON or charset not in ("", "charset=utf-8", "fhirversion=4.0"):
-        raise UnsupportedMedia("The body must be application/fhir+json in UTF-8.")
-    _require_plain(environ)
+def wants_pretty(query: str) -> bool:
+    """Whether the answer is for people to look at."""
+    return "_pretty=true" in query
 
 
-def _require_plain(environ: Mapping[str, Any]) -> None:
-    if environ.get("HTTP_CONTENT_ENCODING", "identity") != "identity":
-        raise UnsupportedMedia("A compressed body is not supported.")
+def is_search_form(environ: Mapping[str, Any]) -> bool:
+    """Whether the body is the form of POST _search."""
+    return media_type(str(environ.get("CONTENT_TYPE", "")))[0] == FORM and str(environ["PATH_INFO"]).endswith("/_search")
+
+
+def require_body_kind(environ: Mapping[str, Any]) -> Kind:
+    """Return the format of a body; refuse one that is not FHIR in UTF-8."""
+    kind = body_kind(str(environ.get("CONTENT_TYPE", "")))
+    if kind is None:
+        raise UnsupportedMedia("The body must be application/fhir+json or application/fhir+xml in UTF-8.")
+    return kind
 
 
 def preferences(environ: Mapping[str, Any]) -> Preferences:
@@ -83,15 +86,19 @@ def create_only(environ: Mapping[str, Any]) -> bool:
 
 
 def patch_type(environ: Mapping[str, Any]) -> str:
-    """Media type of a patch; a body that is none is refused."""
-    kind = str(environ.get("CONTENT_TYPE", "")).partition(";")[0].strip().lower()
-    if kind == JSON_PATCH:
-        _require_plain(environ)
-        return kind
-    if kind not in _JSON:
+    """Media type of a patch; FHIRPath Patch is Parameters, in JSON when it gets to its interaction."""
+    return JSON_PATCH if patch_kind(environ) is None else FHIRPATH_PATCH
+
+
+def patch_kind(environ: Mapping[str, Any]) -> Kind | None:
+    """Return the format of a FHIRPath Patch, None for a JSON Patch; a body that is neither is refused."""
+    said = str(environ.get("CONTENT_TYPE", ""))
+    if media_type(said)[0] == JSON_PATCH:
+        return None
+    kind = body_kind(said)
+    if kind is None:
         raise unsupported()
-    require_json_body(environ)
-    return FHIRPATH_PATCH
+    return kind
 
 
 def if_none_exist(environ: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from fhir_server.http.negotiation import if_match
 from fhir_server.http.outcome import outcome
 from fhir_server.interactions.entry_reads import Operate, Operated
 from fhir_server.operations.parameters import as_query, given_meta, refuse_all, returned, trial
+from fhir_server.operations.reindex import jobs_as_parameters
 from fhir_server.preconditions import etag
 from fhir_server.repository import Repository, Written
 from fhir_server.validation.bundles import BundleEntry
@@ -60,6 +61,15 @@ def meta_delete(door: Repository, _base: str, call: Call, type_: str, id_: str) 
     return _changed(door.meta_delete, call, type_, id_)
 
 
+def reindex(door: Repository, base: str, call: Call, type_: str, _id: str) -> HttpAnswer:
+    """Answer POST [type]/$reindex with 202 and where to look, and GET with how far the jobs are."""
+    refuse_all(call.body, call.query)
+    if call.environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+        return json_answer(jobs_as_parameters(door.reindexing(call.scope, type_)))
+    place = "/".join(part for part in (base, type_, "$reindex") if part)
+    return json_answer(jobs_as_parameters(door.reindex(call.scope, type_)), 202, ("Content-Location", place))
+
+
 def _changed(change: Callable[..., tuple[Written, dict[str, Any]]], call: Call, type_: str, id_: str) -> HttpAnswer:
     written, seen = change(call.scope, type_, id_, given_meta(call.body), if_match=if_match(call.environ))
     headers = ("ETag", etag(written.stored)), ("Last-Modified", http_date(written.stored.updated))
@@ -84,5 +94,6 @@ ANSWERS: Final[Mapping[str, Answering]] = {
     "meta": meta,
     "meta-add": meta_add,
     "meta-delete": meta_delete,
+    "reindex": reindex,
 }
 """By the name of the operation in the table."""

@@ -61,7 +61,7 @@ REASONS: Final[Mapping[int, str]] = MappingProxyType(
 
 
 class NotAcceptable(ChartloopError):
-    """Only JSON is spoken here."""
+    """Only JSON and XML are spoken here."""
 
     category = "not-acceptable"
     code = "not-supported"

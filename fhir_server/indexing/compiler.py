@@ -78,7 +78,7 @@ def compile_extractor(name: str, leaves: Iterable[Leaf]) -> Extractor:
     lines = [f"def {name}(v0, {', '.join(LISTS.values())}, base):", *map(_flag, flags, flags.values()), "    pass"]
     _write(root, 0, "    ", lines)
     namespace: dict[str, Any] = dict(vars(indexer_values))
-    # The source is made of element names and numbers of our own definitions, never of anything a client sent.
+    # The source is made of element names and numbers of our own definitions; literals, which an operator may have sent, are quoted by repr.
     exec(compile("\n".join(lines), f"<extract {name}>", "exec"), namespace)  # noqa: S102
     extractor: Extractor = namespace[name]
     return extractor

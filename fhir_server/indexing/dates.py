@@ -16,7 +16,10 @@ _DAY = 86_400 * _SECOND
 _EPOCH = date(1970, 1, 1).toordinal()
 _LAST_YEAR = 9999
 _DECEMBER = 12
-_DATE = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?(Z|[+-]\d\d:\d\d)?)?)?)?\Z", re.ASCII)
+_DATE = re.compile(
+    r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d|60)(?:\.(\d+))?)?(Z|[+-](?:(?:0\d|1[0-3]):[0-5]\d|14:00))?)?)?)?\Z",
+    re.ASCII,
+)
 
 
 @lru_cache(maxsize=65_536)

@@ -1,4 +1,4 @@
-"""Parse the FHIRPath subset that SearchParameter expressions use: paths, unions, as, where, index.
+"""Parse the FHIRPath subset that SearchParameter expressions use: paths, unions, as, ofType, where, extension, index.
 
 Spec: https://hl7.org/fhir/R4/searchparameter-definitions.html#SearchParameter.expression
 """
@@ -20,8 +20,9 @@ class Step(NamedTuple):
 _STEP = re.compile(
     r"""\.?(?:
       where\(resolve\(\)\ is\ (?P<resolve>\w+)\)
-    | where\((?P<field>\w+)\s*=\s*'(?P<literal>[^']*)'\)
-    | as\((?P<as>\w+)\)
+    | where\(\s*(?P<field>\w+)\s*=\s*'(?P<literal>[^']*)'\s*\)
+    | extension\(\s*'(?P<extension>[^']*)'\s*\)
+    | (?:as|ofType)\((?P<as>\w+)\)
     | (?P<child>[A-Za-z]\w*)(?![\w(])
     | \[(?P<index>\d+)\]
     )""",
@@ -33,15 +34,22 @@ _TRUE = re.compile(r"(?P<path>[\w.]+)\.exists\(\) and (?P=path) != false\Z")
 
 def branches(expression: str) -> list[str]:
     """The operands of the top-level unions."""
-    parts = [""]
-    depth = 0
-    for character in expression:
-        depth += (character == "(") - (character == ")")
-        if character == "|" and depth == 0:
+    return [text for _, text in operands(expression)]
+
+
+def operands(expression: str) -> list[tuple[int, str]]:
+    """The operands of the top-level unions, and where each begins."""
+    parts, starts = [""], [0]
+    depth, quoted = 0, False
+    for place, character in enumerate(expression):
+        quoted ^= character == "'"
+        depth += 0 if quoted else (character == "(") - (character == ")")
+        if character == "|" and depth == 0 and not quoted:
             parts.append("")
+            starts.append(place + 1)
         else:
             parts[-1] += character
-    return [part.strip() for part in parts if part.strip()]
+    return [(start + len(part) - len(part.lstrip()), part.strip()) for start, part in zip(starts, parts, strict=True) if part.strip()]
 
 
 def parse_branch(text: str) -> tuple[Step, ...] | None:
@@ -57,6 +65,19 @@ def parse_branch(text: str) -> tuple[Step, ...] | None:
     return _steps(text)
 
 
+def unread(text: str) -> int:
+    """Where one union operand stops being in the subset; its length where it does not."""
+    if parse_branch(text) is not None:
+        return len(text)
+    wrapped = _AS.match(text)
+    if wrapped and parse_branch(wrapped["inner"]) is None:
+        return 1 + unread(wrapped["inner"])
+    position = wrapped.start("rest") if wrapped else 0
+    while found := _STEP.match(text, position):
+        position = found.end()
+    return position
+
+
 def _steps(text: str) -> tuple[Step, ...] | None:
     steps: list[Step] = []
     position = 0
@@ -67,6 +88,8 @@ def _steps(text: str) -> tuple[Step, ...] | None:
         kind = str(found.lastgroup)
         if kind == "literal":
             steps.append(Step("where", found["field"], found["literal"]))
+        elif kind == "extension":
+            steps += (Step("child", "extension"), Step("where", "url", found["extension"]))
         else:
             steps.append(Step(kind, found[kind]))
         position = found.end()

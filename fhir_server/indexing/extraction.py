@@ -25,7 +25,7 @@ class IndexValues(NamedTuple):
     numbers: list[tuple[int, float, float, str]]
 
 
-def extract(type_: str, resource: Mapping[str, Any], *, base: str = "") -> IndexValues:
+def extract(type_: str, resource: Mapping[str, Any], *, base: str = "", custom: Extractor | None = None) -> IndexValues:
     """All search values of a valid resource.
 
     Rows: tokens (param, system, code), strings (param, folded, original), dates (param, low µs, high µs, half open),
@@ -36,9 +36,17 @@ def extract(type_: str, resource: Mapping[str, Any], *, base: str = "") -> Index
         type_: Resource type.
         resource: The parsed resource; it has passed validation.
         base: Base URL of this server without a slash at its end: absolute references under it count as relative.
+        custom: Extractor of the parameters that SearchParameter resources define for the type, if there are any.
     """
     values = IndexValues([], [], [], [], [], [], [])
     _extractor(type_)(resource, *values, base)
+    if custom is not None:
+        custom(resource, *values, base)
+    return unique(values)
+
+
+def unique(values: IndexValues) -> IndexValues:
+    """Take out what is there twice."""
     return IndexValues(*(rows if len(rows) < 2 else list(dict.fromkeys(rows)) for rows in values))  # type: ignore[arg-type]
 
 

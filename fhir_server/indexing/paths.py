@@ -39,11 +39,11 @@ def places(definitions: Definitions, type_: str, steps: Sequence[Step]) -> list[
         return []
     found = [Place((), type_, type_)]
     for step in steps[1:]:
-        found = [after for before in found for after in _advance(definitions, before, step)]
+        found = [after for before in found for after in advance(definitions, before, step)]
     return found
 
 
-def _advance(definitions: Definitions, place: Place, step: Step) -> Iterator[Place]:
+def advance(definitions: Definitions, place: Place, step: Step) -> Iterator[Place]:
     """Where one step leads; an index leads nowhere, because it is only used for whole resources in Bundles."""
     if step.kind == "child":
         yield from _children(definitions, place, step.argument)
@@ -57,12 +57,11 @@ def _advance(definitions: Definitions, place: Place, step: Step) -> Iterator[Pla
 
 
 def _children(definitions: Definitions, place: Place, name: str) -> Iterator[Place]:
-    for element in definitions.elements(place.node):
-        if element.name.removesuffix("[x]") != name:
-            continue
+    for element in definitions.elements(place.node) if definitions.has_elements(place.node) else ():
         kind = "many" if element.many else "key"
         for json_name, type_ in element.json_types().items():
-            if type_ != "Resource":
+            # A choice is named as a whole (value) or by one of its types (valueDateTime).
+            if type_ != "Resource" and name in (element.name.removesuffix("[x]"), json_name):
                 yield Place((*place.ops, Op(kind, json_name)), type_, element.node or type_, element, _system(element))
 
 

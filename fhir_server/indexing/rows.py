@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
@@ -9,6 +10,8 @@ from chartloop.kernel.db import Tx
 from fhir_server.hashing import value_hash
 from fhir_server.indexing.dates import OPEN_LOW
 from fhir_server.indexing.extraction import IndexValues
+from fhir_server.indexing.text_rows import replace_words
+from fhir_server.indexing.words import NO_WORDS, TextWords
 from fhir_server.search.params import SearchParam, for_type
 
 UNDATED: Final = 1 << 46
@@ -38,6 +41,7 @@ class IndexRows(NamedTuple):
     string: frozenset[Row]
     date: frozenset[Row]
     quantity: frozenset[Row]
+    words: TextWords = NO_WORDS
 
 
 _TABLES: Final = {
@@ -47,6 +51,9 @@ _TABLES: Final = {
     "date": ("idx_date", ("param", "low", "high")),
     "quantity": ("idx_quantity", ("param", "low", "high", "unit", "code")),
 }
+
+INDEX_TABLES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = _TABLES
+"""Table and columns, without the rid, of each field of IndexRows."""
 
 _INSERT: Final = {
     name: f"INSERT INTO {table} ({', '.join(columns)}, rid) VALUES ({', '.join('?' * (len(columns) + 1))})"
@@ -113,6 +120,7 @@ def unit_hash(system: str | None, code: str | None) -> int:
 
 def replace_rows(tx: Tx, changes: list[tuple[int, IndexRows, IndexRows]]) -> None:
     """Bring the index tables from the old rows to the new ones, for many resources at once."""
+    replace_words(tx, [(rid, old.words, new.words) for rid, old, new in changes])
     changed = [change for change in changes if change[1] is not NO_ROWS]
     for name in _TABLES:
         gone = [

@@ -16,13 +16,14 @@ from chartloop.kernel.errors import Forbidden, Issue
 from fhir_server.auditing import record, refusals_audited
 from fhir_server.rows import Row, by_rids
 from fhir_server.search.cursor import Position, seal, unseal
-from fhir_server.search.hops import permitted_chain, settled
+from fhir_server.search.hops import permitted_chain, permitted_junction, settled
 from fhir_server.search.including import included, require_includes
-from fhir_server.search.params import for_type
+from fhir_server.search.parsing import parsed_now
 from fhir_server.search.planner import Plan, plan
-from fhir_server.search.query import CURSOR, parse
+from fhir_server.search.query import CURSOR
+from fhir_server.search.registry import Outdated
 from fhir_server.search.tree import Query
-from fhir_server.snapshot import last_number
+from fhir_server.snapshot import last_number_and_parameters
 from fhir_server.store import Page, Store, Stored, acting, require
 from fhir_server.subsetting import subset
 from fhir_server.visible import visible
@@ -39,11 +40,12 @@ class _Found(NamedTuple):
 def permitted_query(store: Store, scope: Scope, type_: str, query: str, *, lenient: bool = False) -> Query:
     """Parse a search and refuse what this subject may not ask."""
     require(store, scope, type_)
-    parsed = parse(type_, query, for_type, base=store.base, lenient=lenient)
+    parsed = parsed_now(store, type_, query, lenient=lenient)
     paths = parsed.paths()
     if paths and not store.access.searchable(scope, type_, paths):
         raise Forbidden("This search uses elements that are hidden from you.")
     parsed.chains = [permitted_chain(store, scope, type_, chain) for chain in parsed.chains]
+    parsed.junctions = [permitted_junction(store, scope, type_, junction) for junction in parsed.junctions]
     require_includes(store, scope, parsed)
     return parsed
 
@@ -65,11 +67,19 @@ def searches(store: Store, scope: Scope, asked: Iterable[tuple[str, str]], *, le
 def _searched(store: Store, scope: Scope, type_: str, query: str, *, lenient: bool) -> tuple[Page, AuditRecord]:
     """Search; the page may be shown when its record is durable."""
     with refusals_audited(store, scope, type_, query):
-        parsed = permitted_query(store, scope, type_, query, lenient=lenient)
-        said = urlencode(parsed.pairs)
-        start = unseal(store.secret, scope.subject, f"{type_}?{said}", parsed.cursor) if parsed.cursor else None
-        with store.db.read(snapshot=True) as session:
-            found = _find(session, store, scope, parsed, start)
+        while True:
+            try:
+                return _once(store, scope, type_, query, lenient=lenient)
+            except Outdated:
+                store.parameters.refresh(store.db)
+
+
+def _once(store: Store, scope: Scope, type_: str, query: str, *, lenient: bool) -> tuple[Page, AuditRecord]:
+    parsed = permitted_query(store, scope, type_, query, lenient=lenient)
+    said = urlencode(parsed.pairs)
+    start = unseal(store.secret, scope.subject, f"{type_}?{said}", parsed.cursor) if parsed.cursor else None
+    with store.db.read(snapshot=True) as session:
+        found = _find(session, store, scope, parsed, start)
     link = None
     if found.position is not None:
         cursor = seal(store.secret, scope.subject, f"{type_}?{said}", found.position)
@@ -91,13 +101,16 @@ def _record(scope: Scope, type_: str, query: str, found: _Found) -> AuditRecord:
 
 
 def _find(session: Session, store: Store, scope: Scope, query: Query, start: Position | None) -> _Found:
+    last, known = last_number_and_parameters(session)
+    if known > query.known:
+        raise Outdated
     plain = settled(session, store, scope, query)
     planned = plan(session, plain, store.access.row_filter(scope, query.type))
     counting = query.summary == "count" or query.count == 0
     total = _count(session, planned) if counting or query.total == "accurate" else None
     if counting:
         return _Found([], [], [], total, None)
-    snapshot = start.snapshot if start else last_number(session)
+    snapshot = start.snapshot if start else last
     sql, params = planned.page(start.after if start else None, snapshot, query.count + 1)
     keys = session.all(sql, params)
     more, keys = len(keys) > query.count, keys[: query.count]

@@ -15,7 +15,9 @@ from fhir_server.query_pairs import query_pairs
 from fhir_server.search.query import CURSOR, MAX_COUNT
 from fhir_server.type_ids import TYPE_IDS
 
-_IGNORED: Final = frozenset({"_format", "_pretty"})
+_WRITTEN: Final = frozenset({"_format", "_pretty"})
+"""How the answer is written; the links repeat the format."""
+
 _CARE_DATES: Final = frozenset({"start", "end"})
 
 
@@ -44,7 +46,8 @@ def parse_everything(type_: str, query: str) -> EverythingQuery:
         if name == CURSOR:
             asked.cursor = value
             continue
-        if name in _IGNORED:
+        if name in _WRITTEN:
+            said += [(name, value)] if name == "_format" else []
             continue
         if name in _CARE_DATES and type_ != "Patient":
             known: bool | None = None

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from fhir_server.names import BASE
+
 SYSTEM: Final = "system"
 TYPE: Final = "type"
 INSTANCE: Final = "instance"
@@ -26,7 +28,7 @@ class Parameter(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """One operation: its name without the $, the id of its OperationDefinition, and where it can be called."""
+    """One operation: its name without the $, the id of its OperationDefinition (an address, if it is not R4's), and where it can be called."""
 
     name: str
     definition: str
@@ -42,8 +44,8 @@ class Operation(NamedTuple):
 
     @property
     def canonical(self) -> str:
-        """Canonical URL of the OperationDefinition that R4 publishes."""
-        return _CANONICAL + self.definition
+        """Canonical URL of the OperationDefinition."""
+        return self.definition if "://" in self.definition else _CANONICAL + self.definition
 
     def rules(self) -> Iterator[str]:
         """Addresses, as the routes write them."""
@@ -80,6 +82,7 @@ OPERATIONS: Final = (
     Operation("meta", "Resource-meta", (SYSTEM, TYPE, INSTANCE, VERSION), ("GET", "POST"), returns="Meta"),
     Operation("meta-add", "Resource-meta-add", (INSTANCE,), ("POST",), changes=True, takes=_META, returns="Meta"),
     Operation("meta-delete", "Resource-meta-delete", (INSTANCE,), ("POST",), changes=True, takes=_META, returns="Meta"),
+    Operation("reindex", f"{BASE}/OperationDefinition/reindex", (SYSTEM, TYPE), ("GET", "POST"), changes=True, returns="Parameters"),
 )
 
 

@@ -64,4 +64,4 @@ def _too_deep() -> Unprocessable:
 
 def unsupported() -> UnsupportedMedia:
     """Say which kinds of patches there are."""
-    return UnsupportedMedia("A patch is application/json-patch+json, or a Parameters resource as application/fhir+json.")
+    return UnsupportedMedia("A patch is application/json-patch+json, or a Parameters resource as application/fhir+json or application/fhir+xml.")

@@ -19,7 +19,7 @@ from fhir_server.validation.resources import validate
 
 JSON_PATCH: Final = "application/json-patch+json"
 FHIRPATH_PATCH: Final = "application/fhir+json"
-FORMATS: Final = (JSON_PATCH, FHIRPATH_PATCH)
+FORMATS: Final = (JSON_PATCH, FHIRPATH_PATCH, "application/fhir+xml")
 
 
 def read_patch(body: bytes, media_type: str) -> Patch:

@@ -7,11 +7,12 @@ Spec: https://hl7.org/fhir/R4/search.html#chaining, https://hl7.org/fhir/R4/sear
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from fhir_server.search.criteria import ParamsOf, Refusal, read_criterion, searchable_params
 from fhir_server.search.params import SearchParam, holds_references
-from fhir_server.search.tree import Branch, Chain, Criterion
+from fhir_server.search.tree import Branch, Chain, Junction, Node
 from fhir_server.type_ids import TYPE_IDS
 
 MAX_DEPTH: Final = 3
@@ -24,20 +25,26 @@ _HAS: Final = "_has:"
 _NOT_STORED: Final = frozenset({"AuditEvent"})
 _TOO_DEEP: Final = Refusal("too-costly", f"A chain has at most {MAX_DEPTH} links.")
 
-Read = Criterion | Chain | Refusal | None
+Read = Node | Refusal | None
+End = Callable[[str, SearchParam, str], Node | Refusal]
+"""Reads the last parameter of a path: type, parameter, modifier."""
 
 
 class _Rest(NamedTuple):
     """What is the same at every hop."""
 
-    value: str
+    end: End
     params_of: ParamsOf
-    base: str
 
 
 def read_parameter(type_: str, name: str, value: str, params_of: ParamsOf, base: str) -> Read:
     """Read one `name=value` of a search on a type; None where the type, or one on the way, has no such parameter."""
-    read = _read(type_, name, _Rest(value, params_of, base), MAX_DEPTH)
+    return read_path(type_, name, lambda _, param, modifier: read_criterion(param, modifier, value, base), params_of)
+
+
+def read_path(type_: str, name: str, end: End, params_of: ParamsOf) -> Read:
+    """Read the name of a parameter, with the hops before it; None where the type, or one on the way, has no such parameter."""
+    read = _read(type_, name, _Rest(end, params_of), MAX_DEPTH)
     if isinstance(read, Chain) and _ends(read) > MAX_ENDS:
         return Refusal("too-costly", "This chain leads to too many types; say which, as in subject:Patient.name.")
     return read
@@ -47,11 +54,13 @@ def _read(type_: str, name: str, rest: _Rest, depth: int) -> Read:
     if name.startswith(_HAS):
         return _reverse(type_, name, rest, depth)
     head, dot, tail = name.partition(".")
-    code, _, modifier = head.partition(":")
+    code, colon, modifier = head.partition(":")
+    if colon and not modifier:
+        return Refusal("not-supported", f"Behind {code[:64]}: a modifier or a type is missing.")
     param = searchable_params(type_, rest.params_of).get(code)
     if param is None:
         return None
-    return _forward(type_, param, modifier, tail, rest, depth) if dot else read_criterion(param, modifier, rest.value, rest.base)
+    return _forward(type_, param, modifier, tail, rest, depth) if dot else rest.end(type_, param, modifier)
 
 
 def _forward(type_: str, param: SearchParam, target: str, name: str, rest: _Rest, depth: int) -> Read:
@@ -90,5 +99,7 @@ def _reverse(type_: str, name: str, rest: _Rest, depth: int) -> Read:
     return inner if inner is None or isinstance(inner, Refusal) else Chain(param, (Branch(source, inner),), reverse=True)
 
 
-def _ends(node: Criterion | Chain) -> int:
+def _ends(node: Node) -> int:
+    if isinstance(node, Junction):
+        return sum(map(_ends, node.parts))
     return sum(_ends(branch.inner) for branch in node.branches) if isinstance(node, Chain) else 1

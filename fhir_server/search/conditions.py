@@ -14,6 +14,8 @@ from fhir_server.hashing import value_hash
 from fhir_server.indexing.rows import STRING_LENGTH, clinical_date, rank_of, unit_hash
 from fhir_server.indexing.values import fold
 from fhir_server.search.params import SearchParam
+from fhir_server.search.string_operators import STRING_OPERATORS, compared
+from fhir_server.search.text_parameters import KIND, text_condition, text_rows
 from fhir_server.search.tree import ID, LAST_UPDATED, Criterion
 from fhir_server.search.values import Amount, DateRange, ReferenceTo, Text, Token, Value, ancestors
 from fhir_server.type_ids import TYPE_IDS
@@ -63,6 +65,8 @@ def condition(criterion: Criterion, dialect: str, *, indexed: bool = False) -> C
         column = "r.updated" if indexed else "+r.updated"
         parts = [_updated(value, column) for value in criterion.values if isinstance(value, DateRange)]
         return _any(parts)
+    if param.type == KIND:
+        return Condition(*text_condition(criterion, dialect))
     if criterion.missing is not None:
         return _missing(param, missing=criterion.missing)
     table = _TABLES[param.type]
@@ -86,6 +90,8 @@ def listed_ids(criterion: Criterion, dialect: str) -> tuple[Condition, Condition
 def driver_rows(criterion: Criterion, dialect: str) -> DriverRows:
     """Write the index rows of one criterion."""
     param = criterion.param
+    if param.type == KIND:
+        return DriverRows(*text_rows(criterion, dialect), ordered=False, bounded=False)
     values = _values(criterion, "d", dialect)
     ordered = param.type in _EQUALITY and len(_wanted(criterion)) == 1
     scan = param.type in ("date", "quantity", "number") and not all(_bounded(value) for value in criterion.values)
@@ -107,7 +113,7 @@ def rank_bound(type_: str, criterion: Criterion) -> Condition | None:
 
 def _bounded(value: Value) -> bool:
     """Tell whether the rows of a range are next to each other at one end of the index."""
-    return isinstance(value, DateRange | Amount) and value.prefix not in ("ne", "gt", "ge")
+    return isinstance(value, DateRange | Amount) and value.prefix not in ("ne", "gt", "ge", "co", "po")
 
 
 def _any(parts: list[Condition]) -> Condition:
@@ -180,6 +186,8 @@ def _hashes(param: SearchParam, value: Value) -> list[int]:
 
 def _string(modifier: str, text: str, alias: str) -> Condition:
     folded = fold(text)[:STRING_LENGTH]
+    if modifier in STRING_OPERATORS:
+        return Condition(*compared(modifier, folded, f"{alias}.value"))
     if modifier == "exact":
         return Condition(f"({alias}.value = ? AND {alias}.exact = ?)", (folded, value_hash(text)))
     if modifier == "contains":
@@ -200,6 +208,8 @@ def _date(value: DateRange, alias: str) -> Condition:
         "lt": lambda: Condition(f"{low} < ?", (value.low,)),
         "ge": lambda: Condition(f"({high} > ? OR {low} >= ?)", (value.high, value.low)),
         "le": lambda: Condition(f"({low} < ? OR ({low} < ? AND {high} <= ?))", (value.low, value.high, value.high)),
+        "co": lambda: Condition(f"({low} <= ? AND {high} >= ?)", (value.low, value.high)),
+        "po": lambda: Condition(f"({low} < ? AND {high} > ?)", (value.high, value.low)),
         "sa": lambda: Condition(f"{low} >= ?", (value.high,)),
         "eb": lambda: Condition(f"({low} < ? AND {high} <= ?)", (value.low, value.low)),
     }[value.prefix]()

@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final, NamedTuple
 
+from fhir_server.indexing.values import fold
 from fhir_server.search import values as search_values
 from fhir_server.search.params import SearchParam
-from fhir_server.search.tree import OF_EVERY_TYPE, Criterion
+from fhir_server.search.text_parameters import KIND, read_text, text_params
+from fhir_server.search.tree import ID, OF_EVERY_TYPE, Criterion
 from fhir_server.search.values import Value
 from fhir_server.type_ids import TYPE_IDS
 
@@ -48,11 +50,14 @@ class Refusal(NamedTuple):
 def searchable_params(type_: str, params_of: ParamsOf) -> dict[str, SearchParam]:
     """Search parameters of a type by code."""
     params = {**params_of(type_), **OF_EVERY_TYPE}
-    return {code: param for code, param in params.items() if code not in NOT_SEARCHABLE and param.type in MODIFIERS}
+    return {code: param for code, param in params.items() if code not in NOT_SEARCHABLE and param.type in MODIFIERS} | text_params(type_)
 
 
 def read_criterion(param: SearchParam, modifier: str, value: str, base: str) -> Criterion | Refusal:
     """Read one parameter; addresses below `base` are our own."""
+    if param.type == KIND:
+        found = read_text(param, modifier, [search_values.unescape(part) for part in search_values.split(value, ",")])
+        return found if isinstance(found, Criterion) else Refusal(*found)
     if modifier == "missing":
         return _missing(param, value)
     if modifier == "identifier" and param.type == "reference":
@@ -86,17 +91,19 @@ def _refused_value(param: SearchParam, position: int, text: str) -> Refusal:
 
 def _value(param: SearchParam, modifier: str, text: str, base: str) -> Value | None:
     if param.type == "token":
-        return search_values.token(text, system_alone=param.code == "identifier")
+        found = search_values.token(text, system_alone=param.code == "identifier")
+        return None if found is not None and param is ID and found.system is not None else found
     if param.type == "date":
         return search_values.date(text)
     if param.type in ("quantity", "number"):
-        return search_values.amount(text)
+        return search_values.amount(text) if param.type == "quantity" or "|" not in text else None
     if param.type == "reference":
-        found = search_values.reference(text, base)
-        if found is not None and modifier:
-            return found._replace(type=modifier) if found.type in ("", modifier) and found.id else None
-        return found
+        named = search_values.reference(text, base)
+        if named is not None and modifier:
+            return named._replace(type=modifier) if named.type in ("", modifier) and named.id else None
+        return named
     plain = search_values.unescape(text)
     if modifier == "above" and not search_values.ancestors(plain):
         return None
-    return search_values.Text(plain) if plain and len(plain) <= MAX_TEXT else None
+    said = plain if param.type == "uri" else fold(plain)  # spaces alone would be the beginning of everything
+    return search_values.Text(plain) if said and len(plain) <= MAX_TEXT else None

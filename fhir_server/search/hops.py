@@ -8,9 +8,9 @@ Spec: https://hl7.org/fhir/R4/search.html#chaining, https://hl7.org/fhir/R4/sear
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import msgspec
@@ -21,9 +21,9 @@ from chartloop.kernel.errors import Forbidden, Invalid
 from fhir_server.hashing import value_hash
 from fhir_server.indexing.compiler import LISTS, Extractor, compile_extractor
 from fhir_server.rows import packed_bodies
-from fhir_server.search.params import SearchParam, leaves_of
+from fhir_server.search.params import SearchParam, leaves_of_param
 from fhir_server.search.planner import linked, plan
-from fhir_server.search.tree import ID, Branch, Chain, Criterion, Query
+from fhir_server.search.tree import ID, Branch, Chain, Criterion, Junction, Node, Query
 from fhir_server.search.values import ReferenceTo, Token
 from fhir_server.store import Store
 
@@ -53,15 +53,23 @@ def permitted_chain(store: Store, scope: Scope, type_: str, chain: Chain) -> Cha
     holder = branches[0].type if chain.reverse else type_
     if not store.access.searchable(scope, holder, chain.param.paths):
         raise Forbidden(f"{holder}:{chain.param.code} is hidden from you.")
-    return replace(chain, branches=tuple(Branch(each, _permitted(store, scope, each, inner)) for each, inner in branches))
+    return replace(chain, branches=tuple(Branch(each, permitted(store, scope, each, inner)) for each, inner in branches))
 
 
-def _permitted(store: Store, scope: Scope, type_: str, node: Criterion | Chain) -> Criterion | Chain:
+def permitted(store: Store, scope: Scope, type_: str, node: Node) -> Node:
+    """Do the same for any condition on a type."""
     if isinstance(node, Chain):
         return permitted_chain(store, scope, type_, node)
+    if isinstance(node, Junction):
+        return permitted_junction(store, scope, type_, node)
     if not store.access.searchable(scope, type_, node.param.paths):
         raise Forbidden(f"{type_}:{node.param.code} is hidden from you.")
     return node
+
+
+def permitted_junction(store: Store, scope: Scope, type_: str, junction: Junction) -> Junction:
+    """Do the same for each part of a junction."""
+    return replace(junction, parts=tuple(permitted(store, scope, type_, part) for part in junction.parts))
 
 
 def settled(session: Session, store: Store, scope: Scope, query: Query) -> Query:
@@ -70,7 +78,7 @@ def settled(session: Session, store: Store, scope: Scope, query: Query) -> Query
     Raises:
         Invalid: Both ends of a hop have more than MAX_LINKED resources.
     """
-    if not query.chains:
+    if not query.chains and not query.junctions:
         return query
     try:
         return _Hops(session, store, scope).settled(query)
@@ -85,16 +93,30 @@ class _Hops:
         self._scope = scope
 
     def settled(self, query: Query) -> Query:
-        plain = replace(query, criteria=list(query.criteria), chains=[])
-        waiting = []
+        plain = replace(query, criteria=list(query.criteria), chains=[], junctions=[])
+        waiting: list[Chain] = []
+        waiting_junctions: list[Junction] = []
         for chain in query.chains:
             try:
                 plain.criteria.append(self._from_far_end(plain.type, chain))
             except _TooManyError:
                 waiting.append(chain)
+        for junction in query.junctions:
+            try:
+                plain.junctions.append(_chainless(junction, partial(self._from_far_end, plain.type)))
+            except _TooManyError:
+                waiting_junctions.append(junction)
         for chain in waiting:
             plain.criteria.append(self._from_candidates(plain, chain))
+        for junction in waiting_junctions:
+            plain.junctions.append(_chainless(junction, partial(self._from_either, plain)))
         return plain
+
+    def _from_either(self, plain: Query, chain: Chain) -> Criterion:
+        try:
+            return self._from_far_end(plain.type, chain)
+        except _TooManyError:
+            return self._from_candidates(plain, chain)
 
     def _from_far_end(self, type_: str, chain: Chain) -> Criterion:
         """Find what matches at the far end, and what it is linked with."""
@@ -116,7 +138,7 @@ class _Hops:
         found = []
         for branch in chain.branches:
             there = _query(branch)
-            there.criteria.append(_ids(neighbours.get(branch.type, set())))
+            there.add(_ids(neighbours.get(branch.type, set())))
             found += [ReferenceTo(branch.type, id_, "") for id_, _ in self._matches(there)]
         return Criterion(chain.param, tuple(found))
 
@@ -144,7 +166,7 @@ class _Hops:
 
     def _references(self, type_: str, param: SearchParam, rids: Sequence[int]) -> Iterator[tuple[str, str]]:
         """Read (type, id) of the references of some resources out of their bodies."""
-        extractor = _extractor(type_, param.id)
+        extractor = _extractor(type_, param)
         for part in _chunks(rids):
             for codec, dict_id, packed in packed_bodies(self._session, part):
                 body = msgspec.json.decode(self._store.codec.unpack(codec, dict_id, packed))
@@ -154,9 +176,20 @@ class _Hops:
 
 
 def _query(branch: Branch) -> Query:
-    if isinstance(branch.inner, Chain):
-        return Query(branch.type, chains=[branch.inner])
-    return Query(branch.type, criteria=[branch.inner])
+    query = Query(branch.type)
+    query.add(branch.inner)
+    return query
+
+
+def _chainless(junction: Junction, answer: Callable[[Chain], Criterion]) -> Junction:
+    """Put the answers of chains in their places."""
+    parts: list[Node] = []
+    for part in junction.parts:
+        if isinstance(part, Chain):
+            parts.append(answer(part))
+        else:
+            parts.append(_chainless(part, answer) if isinstance(part, Junction) else part)
+    return replace(junction, parts=tuple(parts))
 
 
 def _ids(ids: set[str]) -> Criterion:
@@ -168,6 +201,6 @@ def _chunks(items: Sequence[int]) -> Iterator[Sequence[int]]:
         yield items[start : start + _CHUNK]
 
 
-@cache
-def _extractor(type_: str, param: int) -> Extractor:
-    return compile_extractor(f"links_{type_}_{param}", [leaf for leaf in leaves_of(type_) if leaf.param == param])
+@lru_cache(maxsize=4096)
+def _extractor(type_: str, param: SearchParam) -> Extractor:
+    return compile_extractor(f"links_{type_}_{param.id}", leaves_of_param(type_, param))

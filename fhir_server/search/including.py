@@ -56,7 +56,7 @@ def _targets(
     wanted: dict[str, dict[str, None]] = {}
     params = {include.param.id: include.target for include in includes}
     for stored in page:
-        values = extract(stored.type, msgspec.json.decode(stored.body), base=store.base)
+        values = extract(stored.type, msgspec.json.decode(stored.body), base=store.base, custom=store.parameters.now.extractor(stored.type))
         for param, type_, id_, _ in values.references:
             if id_ and param in params and params[param] in ("", type_) and type_ in TYPE_IDS:
                 wanted.setdefault(type_, {})[id_] = None

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from fhir_server.indexing.compiler import LISTS, Leaf, supported
+from fhir_server.indexing.custom import custom_leaves
 from fhir_server.indexing.expressions import Step, branches, parse_branch
 from fhir_server.indexing.paths import places
 from fhir_server.spec.definitions import SearchParameterFact, r4
@@ -21,13 +22,17 @@ _INHERITED = frozenset({"Resource", "DomainResource"})
 
 @dataclass(frozen=True, slots=True)
 class SearchParam:
-    """One search parameter of one resource type; `paths` are the elements it reads, for example Patient.name."""
+    """One search parameter of one resource type; `paths` are the elements it reads, for example Patient.name.
+
+    One that a SearchParameter resource defines carries its `expression`.
+    """
 
     id: int
     code: str
     type: str
     targets: tuple[str, ...]
     paths: tuple[str, ...]
+    expression: str = ""
 
 
 @cache
@@ -47,10 +52,17 @@ def leaves_of(type_: str) -> tuple[Leaf, ...]:
     return tuple(leaf for number, fact in _facts(type_) for leaf in _leaves(type_, number, fact) if supported(leaf))
 
 
-@cache
+@lru_cache(maxsize=4096)
+def leaves_of_param(type_: str, param: SearchParam) -> tuple[Leaf, ...]:
+    """Every concrete path of one parameter of a resource type."""
+    if param.expression:
+        return custom_leaves(type_, param.id, param.type, param.expression)
+    return tuple(leaf for leaf in leaves_of(type_) if leaf.param == param.id)
+
+
 def holds_references(type_: str, param: SearchParam) -> bool:
     """Whether every element that a reference parameter reads is a Reference; a canonical address names no resource here."""
-    return all(leaf.place.type == "Reference" for leaf in leaves_of(type_) if leaf.param == param.id)
+    return all(leaf.place.type == "Reference" for leaf in leaves_of_param(type_, param))
 
 
 def not_built(type_: str) -> list[str]:

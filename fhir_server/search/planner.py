@@ -13,13 +13,18 @@ from chartloop.kernel.access.rows import RowFilter
 from chartloop.kernel.db import Session
 from fhir_server.hashing import SEQUENCE_MASK
 from fhir_server.indexing.rows import clinical_date
-from fhir_server.search.conditions import Condition, condition, driver_rows, listed_ids, rank_bound
+from fhir_server.search.conditions import Condition, DriverRows, condition, driver_rows, listed_ids, rank_bound
+from fhir_server.search.junctions import drives, holds, union_rows
 from fhir_server.search.params import SearchParam
-from fhir_server.search.tree import ID, LAST_UPDATED, Criterion, Query, SortKey
+from fhir_server.search.tree import ID, LAST_UPDATED, Criterion, Junction, Query, SortKey
 from fhir_server.type_ids import TYPE_IDS
 
 ESTIMATE_LIMIT: Final = 2000
 """A criterion with more index rows than this counts as unselective; none is counted further."""
+
+
+Driver = Criterion | Junction
+"""What chooses the rows that everything else is asked of."""
 
 
 class Key(NamedTuple):
@@ -77,21 +82,26 @@ def plan(session: Session, query: Query, row_filter: RowFilter, *, whole: bool =
     where = _probes(session.dialect, query, row_filter, driver)
     if driver is None:
         return Plan(Condition("resource r", ()), tuple(where), keys, "r.rid", "type")
+    if isinstance(driver, Junction):
+        return _driven(_rows(driver, query.type, session.dialect), where, keys, driver.word)
     if driver.param is ID and len(driver.values) > 1:
         source, of_list = listed_ids(driver, session.dialect)
         return Plan(source, (of_list, *where), keys, "r.rid", driver.param.code)
     if driver.param in (ID, LAST_UPDATED):
         where.append(condition(driver, session.dialect, indexed=True))
         return Plan(Condition("resource r", ()), tuple(where), keys, "r.rid", driver.param.code)
-    rows = driver_rows(driver, session.dialect)
+    return _driven(driver_rows(driver, session.dialect), where, keys, driver.param.code)
+
+
+def _driven(rows: DriverRows, where: list[Condition], keys: tuple[Key, ...], explain: str) -> Plan:
     where.insert(0, Condition("r.rid = d.rid", ()))
     if rows.ordered:
         # One exact key: its index rows are in page order already, and carry the rank.
         where.insert(1, Condition(rows.where, rows.params))
         keys = tuple(key._replace(sql="d.rank") if key.sql == "r.rank" else key for key in keys)
-        return Plan(Condition(f"{rows.table} d CROSS JOIN resource r", ()), tuple(where), keys, "d.rid", driver.param.code)
+        return Plan(Condition(f"{rows.table} d CROSS JOIN resource r", ()), tuple(where), keys, "d.rid", explain)
     chosen = f"(SELECT DISTINCT d.rid FROM {rows.table} d WHERE {rows.where}) d CROSS JOIN resource r"
-    return Plan(Condition(chosen, rows.params), tuple(where), keys, "r.rid", driver.param.code)
+    return Plan(Condition(chosen, rows.params), tuple(where), keys, "r.rid", explain)
 
 
 def linked(dialect: str, query: Query, row_filter: RowFilter, param: SearchParam, hashes: Sequence[int]) -> tuple[str, list[object]]:
@@ -108,24 +118,26 @@ def linked(dialect: str, query: Query, row_filter: RowFilter, param: SearchParam
     return sql, [*hashes, param.id, *params]
 
 
-def _probes(dialect: str, query: Query, row_filter: RowFilter, driver: Criterion | None) -> list[Condition]:
+def _probes(dialect: str, query: Query, row_filter: RowFilter, driver: Driver | None) -> list[Condition]:
     """List what must hold of a row r: its type, the criteria but the driving one, and that its reader may see it."""
     where = [Condition("r.type_id = ?", (TYPE_IDS[query.type],)), Condition("r.deleted = 0", ())]
     where += [condition(each, dialect) for each in query.criteria if each is not driver]
+    where += [holds(each, dialect) for each in query.junctions]
     where += [bound for each in query.criteria if (bound := rank_bound(query.type, each))]
     where.append(Condition(f"({row_filter.sql.replace('{r}', 'r')})", row_filter.params))
     return where
 
 
-def _choose(session: Session, query: Query, *, early_stop: bool) -> Criterion | None:
+def _choose(session: Session, query: Query, *, early_stop: bool) -> Driver | None:
     """Return the criterion with the fewest index rows; None if walking the type in order is better."""
-    candidates = [each for each in query.criteria if each.missing is None and each.modifier in ("", "exact", "above")]
+    candidates: list[Driver] = [each for each in query.criteria if drives(each)]
+    candidates += [each for each in query.junctions if union_rows(each, query.type, session.dialect)]
     if len(candidates) == 1 and _ordered(candidates[0], session.dialect):
         return candidates[0]
-    best: tuple[int, Criterion] | None = None
+    best: tuple[int, Driver] | None = None
     # What has to be counted by reading a whole parameter comes last, and only if nothing else is selective.
-    for each in sorted(candidates, key=lambda each: not _bounded(each, session.dialect)):
-        if best is not None and best[0] < ESTIMATE_LIMIT and not _bounded(each, session.dialect):
+    for each in sorted(candidates, key=lambda each: not _bounded(each, query.type, session.dialect)):
+        if best is not None and best[0] < ESTIMATE_LIMIT and not _bounded(each, query.type, session.dialect):
             break
         count = _estimate(session, query.type, each)
         if best is None or count < best[0]:
@@ -133,25 +145,38 @@ def _choose(session: Session, query: Query, *, early_stop: bool) -> Criterion | 
     if best is None or best[0] < ESTIMATE_LIMIT:
         return best[1] if best else None
     ordered = next((each for each in candidates if _ordered(each, session.dialect)), None)
-    return ordered if early_stop or best[1].param is LAST_UPDATED else best[1]
+    return ordered if early_stop or _is(best[1], LAST_UPDATED) else best[1]
 
 
-def _bounded(criterion: Criterion, dialect: str) -> bool:
-    return criterion.param in (ID, LAST_UPDATED) or driver_rows(criterion, dialect).bounded
+def _is(driver: Driver, *params: SearchParam) -> bool:
+    return isinstance(driver, Criterion) and driver.param in params
 
 
-def _ordered(criterion: Criterion, dialect: str) -> bool:
-    return criterion.param not in (ID, LAST_UPDATED) and driver_rows(criterion, dialect).ordered
+def _rows(driver: Driver, type_: str, dialect: str) -> DriverRows:
+    if isinstance(driver, Criterion):
+        return driver_rows(driver, dialect)
+    rows = union_rows(driver, type_, dialect)
+    if rows is None:
+        raise TypeError("What has no index rows drives nothing.")
+    return rows
 
 
-def _estimate(session: Session, type_: str, criterion: Criterion) -> int:
-    if criterion.param is ID:
-        return len(criterion.values)
-    if criterion.param is LAST_UPDATED:
-        inside = condition(criterion, session.dialect, indexed=True)
+def _bounded(driver: Driver, type_: str, dialect: str) -> bool:
+    return _is(driver, ID, LAST_UPDATED) or _rows(driver, type_, dialect).bounded
+
+
+def _ordered(driver: Driver, dialect: str) -> bool:
+    return isinstance(driver, Criterion) and not _is(driver, ID, LAST_UPDATED) and driver_rows(driver, dialect).ordered
+
+
+def _estimate(session: Session, type_: str, driver: Driver) -> int:
+    if isinstance(driver, Criterion) and driver.param is ID:
+        return len(driver.values)
+    if isinstance(driver, Criterion) and driver.param is LAST_UPDATED:
+        inside = condition(driver, session.dialect, indexed=True)
         where, params = f"resource r WHERE r.type_id = ? AND {inside.sql}", (TYPE_IDS[type_], *inside.params)
     else:
-        rows = driver_rows(criterion, session.dialect)
+        rows = _rows(driver, type_, session.dialect)
         where, params = f"{rows.table} d WHERE {rows.where}", rows.params
     found = session.one(f"SELECT count(*) FROM (SELECT 1 FROM {where} LIMIT {ESTIMATE_LIMIT}) x", params)
     return int(found[0]) if found else 0

@@ -5,13 +5,16 @@ Spec: https://hl7.org/fhir/R4/search.html
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from chartloop.kernel.errors import Invalid, Issue
+from fhir_server.media_types import NAMES, wanted_format
 from fhir_server.search.chains import read_parameter
 from fhir_server.search.criteria import ParamsOf, Refusal, searchable_params
-from fhir_server.search.tree import ID, Chain, Include, Query, SortKey
+from fhir_server.search.filters import FILTER, read_filter
+from fhir_server.search.tree import ID, Chain, Criterion, Include, Junction, Node, Query, SortKey
 from fhir_server.subset_query import SUMMARIES, element_names, problem
 
 MAX_COUNT: Final = 1000
@@ -26,15 +29,19 @@ SORTABLE: Final = frozenset({"date", "string"})
 PARAMETERS_OF_RESULTS: Final = frozenset(
     {"_sort", "_count", "_include", "_revinclude", "_total", "_summary", "_elements", "_format", "_pretty", CURSOR}
 )
+ONCE: Final = frozenset({"_count", "_total", "_summary"})
+"""Of two values one would be ignored."""
 
 
-def parse(type_: str, query: str, params_of: ParamsOf, *, base: str = "", lenient: bool = False) -> Query:
-    """Parse a query string.
+def parse(
+    type_: str, query: str, params_of: ParamsOf, *, base: str = "", lenient: bool = False, filling: Container[str] = ()
+) -> Query:
+    """Parse a query string; `filling` are the codes of parameters that are being indexed.
 
     Raises:
         Invalid: Unknown parameters (unless lenient), modifiers that are not built, or malformed values, all of them.
     """
-    parser = _Parser(type_, params_of, base, lenient)
+    parser = _Parser(type_, params_of, base, lenient, filling)
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=False, errors="strict", max_num_fields=200)
     except (ValueError, UnicodeDecodeError) as error:
@@ -50,41 +57,60 @@ def parse(type_: str, query: str, params_of: ParamsOf, *, base: str = "", lenien
     return parser.query
 
 
+def _count(node: Node, kind: type[Criterion | Chain]) -> int:
+    if isinstance(node, Junction):
+        return sum(_count(part, kind) for part in node.parts)
+    return int(isinstance(node, kind))
+
+
 class _Parser:
-    def __init__(self, type_: str, params_of: ParamsOf, base: str, lenient: bool) -> None:
+    def __init__(self, type_: str, params_of: ParamsOf, base: str, lenient: bool, filling: Container[str]) -> None:
         self.query = Query(type_)
         self.issues: list[Issue] = []
         self._params_of = params_of
         self._params = searchable_params(type_, params_of)
         self._base = base
         self._lenient = lenient
+        self._criteria = 0
+        self._chains = 0
+        self._filling = filling
 
     def refuse(self, code: str, text: str, name: str) -> None:
         self.issues.append(Issue("error", code, text, f"http.{name[:64]}"))
 
     def take(self, name: str, value: str) -> None:
         if name in PARAMETERS_OF_RESULTS:
-            if name not in ("_format", "_pretty", CURSOR):
+            if name in ONCE and any(name == before for before, _ in self.query.pairs):
+                self.refuse("value", f"{name} is said once.", name)
+            if name not in ("_pretty", CURSOR):
                 self.query.pairs.append((name, value))
             self._result(name, value)
             return
-        read = read_parameter(self.query.type, name, value, self._params_of, self._base)
+        read_one = read_filter if name == FILTER else read_parameter
+        read = read_one(self.query.type, name, value, self._params_of, self._base)
         if read is None:
             self._unknown(name)
             return
         self.query.pairs.append((name, value))
         if isinstance(read, Refusal):
             self.refuse(*read, name)
-        elif len(self.query.criteria) >= MAX_CRITERIA:
+        else:
+            self._add(read, name)
+
+    def _add(self, node: Node, name: str) -> None:
+        self._criteria += _count(node, Criterion)
+        self._chains += _count(node, Chain)
+        if self._criteria > MAX_CRITERIA:
             self.refuse("too-costly", f"A search has at most {MAX_CRITERIA} criteria.", name)
-        elif not isinstance(read, Chain):
-            self.query.criteria.append(read)
-        elif len(self.query.chains) >= MAX_CHAINS:
+        elif self._chains > MAX_CHAINS:
             self.refuse("too-costly", f"A search has at most {MAX_CHAINS} chained parameters.", name)
         else:
-            self.query.chains.append(read)
+            self.query.add(node)
 
     def _unknown(self, name: str) -> None:
+        if name.partition(".")[0].partition(":")[0] in self._filling:
+            self.refuse("not-supported", f"Parameter {name[:64]!r} is being indexed; try again later.", name)
+            return
         if self._lenient:
             self.query.ignored.append(name)
             return
@@ -105,7 +131,7 @@ class _Parser:
         elif name == "_elements":
             self.query.elements |= element_names(self.query.type, value) or self._refused(name)
         elif name == "_format":
-            self._one_of(name, value, ("json", "application/json", "application/fhir+json", "application/fhir json"))
+            self._one_of(name, value, (value,) if wanted_format(value.replace(" ", "+")) else NAMES)
         elif name == CURSOR:
             self.query.cursor = value
 
@@ -125,7 +151,7 @@ class _Parser:
 
     def _sort(self, value: str) -> None:
         for key in value.split(","):
-            descending, code = key.startswith("-"), key.lstrip("-")
+            descending, code = key.startswith("-"), key.removeprefix("-")
             param = self._params.get(code)
             if param is None or (param.type not in SORTABLE and param is not ID):
                 self.refuse("not-supported", f"Sorting {self.query.type} by {code[:64]!r} is not supported.", "_sort")

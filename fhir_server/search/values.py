@@ -11,6 +11,7 @@ from math import isfinite
 from typing import Final, NamedTuple
 
 from fhir_server.indexing.dates import date_bounds
+from fhir_server.search.text_syntax import TextNode
 
 PREFIXES: Final = frozenset({"eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"})
 _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d{1,3})?", re.ASCII)
@@ -52,13 +53,19 @@ class Amount(NamedTuple):
     code: str | None
 
 
+class WordQuery(NamedTuple):
+    """Words to find in a text."""
+
+    root: TextNode
+
+
 class Text(NamedTuple):
     """A string or a uri."""
 
     text: str
 
 
-Value = Token | DateRange | ReferenceTo | Amount | Text
+Value = Token | DateRange | ReferenceTo | Amount | Text | WordQuery
 
 
 def unescape(text: str) -> str:

@@ -146,6 +146,12 @@ class Definitions:
         """Search parameters by resource type that put a resource into the compartment."""
         return self._compartments[code]
 
+    def has_elements(self, node: str) -> bool:
+        """Whether this is a type or a backbone element that has elements: primitive types have none."""
+        if node not in self._nodes and node.partition(".")[0] in self._types:
+            self._load_type(node.partition(".")[0])
+        return node in self._nodes
+
     def elements(self, node: str) -> tuple[Element, ...]:
         """Elements of a type ("Patient", "HumanName") or of a backbone inside it ("Patient.contact")."""
         known = self._nodes.get(node)

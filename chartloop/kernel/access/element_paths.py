@@ -16,6 +16,9 @@ _SEARCHED: Final = (
     ("value",),
 )
 
+#: Never shown because an element above them is: they can hold anything.
+_UNNAMED: Final = frozenset({"extension", "modifierExtension", "contained", "id"})
+
 
 def expand(pattern: str) -> list[str]:
     """Spell out the braces of a pattern: a.{b,c.{d,e}} is a.b, a.c.d and a.c.e."""
@@ -48,9 +51,9 @@ def _split(choices: str) -> list[str]:
 
 
 def shows(allowed: frozenset[str], path: str) -> bool:
-    """Whether an allow-list shows all of an element: the path itself or one of its ancestors is on it."""
+    """Whether an allow-list shows all of an element: the path itself or an ancestor is on it that hides nothing on the way to it."""
     parts = path.split(".")
-    return any(".".join(parts[:length]) in allowed for length in range(1, len(parts) + 1))
+    return any(".".join(parts[:length]) in allowed and _UNNAMED.isdisjoint(parts[length:]) for length in range(1, len(parts) + 1))
 
 
 def intersect(first: frozenset[str], second: frozenset[str]) -> frozenset[str]:

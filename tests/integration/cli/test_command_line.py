@@ -95,3 +95,13 @@ def test_config_shows_values_with_their_origin_and_masks_secrets(tmp_path):
     assert rows["data"]["origin"] == "command line"
     assert rows["mllp.port"]["origin"] == "default"
     assert "hunter2" not in result.stdout
+
+
+@pytest.mark.conformance("Command line", "fhir reindex: a job is started and listed")
+def test_a_reindex_job_is_started_and_listed(tmp_path, capsys):
+    assert run(["fhir", "reindex", "start", "--data", str(tmp_path), "--type", "Patient"]) == 0
+    assert "rebuild Patient: waiting, 0 of 0 done" in capsys.readouterr().out
+    assert run(["fhir", "reindex", "list", "--data", str(tmp_path), "--json"]) == 0
+    [job] = json.loads(capsys.readouterr().out)
+    assert (job["kind"], job["types"], job["state"]) == ("rebuild", ["Patient"], "waiting")
+    assert run(["fhir", "reindex", "start", "--data", str(tmp_path), "--type", "Nothing"]) == 2

@@ -72,7 +72,7 @@ def _bundle(type_: str, *ids: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("method", "path", "body", "kind"),
     [
-        ("GET", "/fhir/Patient?family=Ann&_format=json", None, "searchset"), ("POST", "/fhir/Patient/_search", b"family=Ann", "searchset"),
+        ("GET", "/fhir/Patient?family=Ann&_format=json", None, "searchset"), ("POST", "/fhir/Patient/_search", b"family=Ann&_format=xml", "searchset"),
         ("GET", "/fhir/Patient/p/$everything", None, "searchset"), ("POST", "/fhir", _bundle("batch", "q"), "batch-response"),
         ("POST", "/fhir/", _bundle("transaction", "q"), "transaction-response"),
     ],
@@ -86,7 +86,7 @@ def test_a_request_is_answered_later_as_it_would_be_now(api: Later, method: str,
     assert api.work() == 1
     entry = api.entry(place)
     assert (entry["response"]["status"], entry["resource"]["type"]) == ("200 OK", kind)
-    now = json.loads(api(method, path, body, **form).data)
+    now = json.loads(api(method, path.replace("&_format=json", ""), body.replace(b"&_format=xml", b"") if isinstance(body, bytes) else body, **form).data)
     if kind == "searchset":
         assert entry["resource"] == now
     else:
@@ -106,6 +106,15 @@ def test_a_failure_is_the_answer_of_the_entry(api: Later) -> None:
     lenient = api.place(api("GET", "/fhir/Patient?colour=red", Prefer="handling=lenient, respond-async"))
     api.work()
     assert api.entry(lenient)["response"]["status"] == "200 OK"
+
+
+def test_a_request_in_xml_is_answered_later_in_json(api: Later) -> None:
+    entry = '<entry><request><method value="GET"/><url value="Patient/p"/></request></entry>'
+    bundle = f'<Bundle xmlns="http://hl7.org/fhir"><type value="batch"/>{entry}</Bundle>'.encode()
+    place = api.place(api("POST", "/fhir?_format=xml", bundle, Content_Type="application/fhir+xml", Accept="application/fhir+xml", **LATER))
+    api.work()
+    assert api.entry(place)["resource"]["entry"][0]["resource"]["id"] == "p"
+    assert api("GET", place, Accept="application/fhir+xml").data.startswith(b"<")
 
 
 @pytest.mark.conformance("FHIR R4: interactions", "other interactions are answered at once, whatever Prefer says")

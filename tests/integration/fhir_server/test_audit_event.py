@@ -11,9 +11,12 @@ from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.audit.sealer import Sealer
 from chartloop.kernel.errors import Forbidden, Invalid, NotFound
 from fhir_server.audit_event import AuditEvents
+from fhir_server.json_tree import canonical, read_tree
 from fhir_server.repository import Repository
 from fhir_server.store import Store
 from fhir_server.validation.resources import validate
+from fhir_server.xml.reading import xml_to_json
+from fhir_server.xml.writing import json_to_xml
 from tests.integration.fhir_server.conftest import scope
 
 
@@ -37,6 +40,7 @@ def test_who_may_read_the_log_sees_who_saw_a_patient_and_that_is_logged_once(
     assert sorted(seen, key=str) == [("R", {"reference": "Practitioner/7"}), ("U", {"identifier": {"value": "test:operator"}})]
     for entry in page.entries:
         validate(entry.body, type_="AuditEvent")
+        assert canonical(read_tree(xml_to_json(json_to_xml(entry.body)))) == canonical(read_tree(entry.body))
         assert events.read(auditor, entry.id) == entry
     assert [entry.json()["outcome"] for entry in events.search(auditor, "entity=Patient/p2").entries] == ["4"]
     first = events.search(auditor, "_count=1")

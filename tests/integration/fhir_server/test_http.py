@@ -134,8 +134,8 @@ def test_updates_and_deletes_have_their_statuses(api: Api) -> None:
 
 
 @pytest.mark.conformance("FHIR R4: interactions", "every refusal is an OperationOutcome: 400, 401, 403, 404, 405, 406, 413, 415, 422")
-@pytest.mark.conformance("FHIR R4: interactions", "Accept and _format: what is not JSON answers 406")
-@pytest.mark.conformance("FHIR R4: interactions", "Content-Type and Content-Encoding: what is not plain JSON in UTF-8 answers 415")
+@pytest.mark.conformance("FHIR R4: interactions", "Accept and _format: what is neither JSON nor XML answers 406")
+@pytest.mark.conformance("FHIR R4: interactions", "Content-Type and Content-Encoding: what is neither JSON nor XML in UTF-8, plain or gzipped, answers 415")
 @pytest.mark.parametrize(
     ("status", "method", "path", "body", "headers", "why"),
     [
@@ -150,19 +150,20 @@ def test_updates_and_deletes_have_their_statuses(api: Api) -> None:
         (404, "GET", "/fhir/Patient/1/_history/x", None, {}, "There is nothing here."),
         (405, "PATCH", "/fhir/Patient", b"[]", {"Content_Type": "application/json-patch+json"}, "This cannot be done here."),
         (415, "PATCH", "/fhir/Patient/1", b"<diff/>", {"Content_Type": "application/xml-patch+xml"},
-         "A patch is application/json-patch+json, or a Parameters resource as application/fhir+json."),
+         "A patch is application/json-patch+json, or a Parameters resource as application/fhir+json or application/fhir+xml."),
         (404, "PATCH", "/fhir/Patient/1", b"[]", {"Content_Type": "application/json-patch+json"}, "There is nothing here."),
         (405, "DELETE", "/fhir/Patient", None, {}, "This cannot be done here."),
-        (406, "GET", "/fhir/Patient/1", None, {"Accept": "application/fhir+xml"}, "Only JSON is spoken here."),
-        (406, "GET", "/fhir/Patient?_format=xml", None, {}, "Only JSON is spoken here."),
+        (406, "GET", "/fhir/Patient/1", None, {"Accept": "text/turtle"}, "Only JSON and XML are spoken here."),
+        (406, "GET", "/fhir/Patient?_format=ttl", None, {}, "Only JSON and XML are spoken here."),
         (400, "GET", "/fhir/Patient?colour=red", None, {}, "http.colour: Parameter 'colour' is not supported for Patient."),
         (400, "POST", "/fhir/Patient", b"{", {}, "the body is not JSON: Input data was truncated"),
         (400, "POST", "/fhir/Patient", b'{"resourceType":"Observation"}', {}, "resourceType: the resourceType must be Patient"),
         (413, "POST", "/fhir/Patient", b"[" * 20_001, {}, "The body is larger than 20000 bytes."),
         (413, "POST", "/fhir", b"[" * 100_001, {}, "The body is larger than 100000 bytes."),
-        (415, "POST", "/fhir/Patient", b"<Patient/>", {"Content_Type": "application/fhir+xml"}, "The body must be application/fhir+json in UTF-8."),
-        (415, "POST", "/fhir/Patient", b"{}", {"Content_Type": "application/fhir+json; charset=latin-1"}, "The body must be application/fhir+json in UTF-8."),
-        (415, "POST", "/fhir/Patient", b"{}", {"Content_Encoding": "gzip"}, "A compressed body is not supported."),
+        (415, "POST", "/fhir/Patient", b"{}", {"Content_Type": "text/turtle"}, "The body must be application/fhir+json or application/fhir+xml in UTF-8."),
+        (415, "POST", "/fhir/Patient", b"{}", {"Content_Type": "application/fhir+json; charset=latin-1"},
+         "The body must be application/fhir+json or application/fhir+xml in UTF-8."),
+        (415, "POST", "/fhir/Patient", b"{}", {"Content_Encoding": "br"}, "A body is plain or compressed once, with gzip."),
         (422, "POST", "/fhir/Patient", b'{"resourceType":"Patient","colour":"red"}', {}, "Patient.colour: Patient has no such element"),
     ],
 )  # fmt: skip
@@ -280,13 +281,14 @@ def test_the_capability_statement_lists_what_is_built_and_needs_no_token(api: Ap
         "read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type",
     }  # fmt: skip
     assert (patient["conditionalUpdate"], patient["conditionalDelete"]) == (True, "single")
-    assert statement["patchFormat"] == ["application/json-patch+json", "application/fhir+json"]
+    assert statement["patchFormat"] == ["application/json-patch+json", "application/fhir+json", "application/fhir+xml"]
+    assert statement["format"] == ["json", "application/fhir+json", "xml", "application/fhir+xml"]
     assert {"name": "birthdate", "type": "date"} in patient["searchParam"]
     said = statement["rest"][0]["documentation"]
     assert "uri: :above" in said
     assert "over up to 3 references and 10000 resources" in said
     for param in patient["searchParam"]:
-        assert api("GET", f"/fhir/Patient?{param['name']}:missing=true").status_code == (400 if param["name"] in ("_id", "_lastUpdated") else 200)
+        assert api("GET", f"/fhir/Patient?{param['name']}:missing=true").status_code == (400 if param["name"] in ("_id", "_lastUpdated", "_filter") else 200)
 
 
 @pytest.mark.conformance("Audit", "each read, search and history leaves one record, also when refused, unknown or answered with 304")

@@ -1,5 +1,6 @@
 """What a user, a careless client or an attacker sends over HTTP: a clear answer, nothing stored, nothing given away."""
 
+import gzip
 import json
 
 import httpx
@@ -106,15 +107,25 @@ def test_what_every_app_must_know_is_readable_from_any_origin(shared_clinic, pat
     assert "Access-Control-Allow-Credentials" not in response.headers
 
 
-@pytest.mark.parametrize("content_type", ["", "text/plain", "application/xml", "application/fhir+xml", "application/x-www-form-urlencoded", "application/fhir+json; charset=iso-8859-1"])
+@pytest.mark.parametrize("content_type", ["", "text/plain", "text/turtle", "application/xml; charset=utf-16", "application/x-www-form-urlencoded", "application/fhir+json; charset=iso-8859-1"])
 def test_a_body_of_another_type_is_415(operator, content_type):
     response = operator.request("POST", "Patient", headers={"Content-Type": content_type}, body=None)
     assert response.status_code == 415
     assert "fhir+json" in told(response)
 
 
-def test_a_client_that_accepts_no_json_is_406(operator):
-    assert operator.request("GET", "Patient", headers={"Accept": "application/fhir+xml"}).status_code == 406
+def test_a_client_that_accepts_neither_json_nor_xml_is_406(operator):
+    assert operator.request("GET", "Patient", headers={"Accept": "text/turtle"}).status_code == 406
+
+
+@pytest.mark.conformance("FHIR R4: XML", "the running server takes gzipped XML and answers with gzipped XML")
+def test_xml_goes_in_and_comes_out_compressed(operator):
+    body = f'<Patient xmlns="http://hl7.org/fhir"><name><text value="{"Meyer " * 500}"/></name></Patient>'.encode()
+    said = {"Content-Type": "application/fhir+xml", "Content-Encoding": "gzip", "Accept": "application/fhir+xml", "Accept-Encoding": "gzip"}
+    made = httpx.post(f"{operator.base}/Patient", content=gzip.compress(body), headers={**said, "Authorization": f"Bearer {operator.token}"}, trust_env=False)
+    assert (made.status_code, made.headers["Content-Encoding"]) == (201, "gzip")
+    assert made.content.startswith(b'<?xml version="1.0" encoding="UTF-8"?><Patient xmlns="http://hl7.org/fhir"><id value=')
+    assert body.partition(b"<name>")[2] in made.content
 
 
 @pytest.mark.conformance("What must be real underneath", "FHIR: bad JSON answers 400 and nothing is stored")

@@ -23,7 +23,7 @@ CHART = DIRECTORY | PEOPLE | VISIT | CLINICAL | NOTE | MONEY | {"Provenance"}
 LOOK = {"read", "vread", "search", "history"}
 PUT = {"update", "patch"}
 RESEARCH = {"omop-read", "omop-text", "omop-lineage"}
-NEED = {"read": "r", "vread": "r", "search": "s", "history": "rs", "create": "c", "update": "u", "patch": "u", "delete": "d", "assign-id": "cu", "audit-read": "rs", "dead-letters": "rs", "omop-read": "rs", "omop-text": "rs", "omop-lineage": "rs", "transaction": "", "batch": ""}
+NEED = {"read": "r", "vread": "r", "search": "s", "history": "rs", "create": "c", "update": "u", "patch": "u", "delete": "d", "assign-id": "cu", "reindex": "cu", "audit-read": "rs", "dead-letters": "rs", "omop-read": "rs", "omop-text": "rs", "omop-lineage": "rs", "transaction": "", "batch": ""}
 OPEN_TO_PATIENT_SCOPES = {"Practitioner", "PractitionerRole", "Organization", "Location", "HealthcareService", "Endpoint", "Medication"}
 
 

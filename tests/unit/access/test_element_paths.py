@@ -31,6 +31,13 @@ def test_an_element_is_shown_with_its_ancestor_and_not_with_its_child_or_namesak
     assert not shows(frozenset({"ab"}), "a")
 
 
+@pytest.mark.parametrize("path", ["name.extension.value", "name.given.modifierExtension", "name.id", "extension.extension.url", "contained.name"])
+def test_what_can_hold_anything_is_not_shown_with_its_ancestor(path):
+    assert not shows(frozenset({"name", "extension"}), path)
+    assert shows(frozenset({path}), path)
+    assert intersect(frozenset({path}), frozenset({"name"})) == frozenset()
+
+
 def test_two_lists_show_what_both_show():
     assert intersect(frozenset({"a", "b.c", "d"}), frozenset({"a.x", "b", "e"})) == {"a.x", "b.c"}
 

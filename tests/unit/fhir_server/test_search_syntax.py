@@ -102,6 +102,16 @@ def test_a_date_is_a_half_open_range_as_wide_as_its_precision() -> None:
         ("date:missing=perhaps", "date:missing takes true or false."),
         ("_id:missing=true", "_id is never missing."),
         ("_count=many", "_count is a whole number."),
+        ("date=2014-01-01T25:00:00Z", "Value 1 of date is not a valid date."),
+        ("date=2014-01-01T10:61:00Z", "Value 1 of date is not a valid date."),
+        ("date=2014-01-01T10:00:00%2B15:00", "Value 1 of date is not a valid date."),
+        ("_id=urn:x|a", "Value 1 of _id is not a valid token."),
+        ("code:=x", "Behind code: a modifier or a type is missing."),
+        ("subject:.name=x", "Behind subject: a modifier or a type is missing."),
+        ("code=", "Value 1 of code is not a valid token."),
+        ("_count=5&_count=6", "_count is said once."),
+        ("_sort=--date", "Sorting Observation by '-date' is not supported."),
+        ("_sort=date,", "Sorting Observation by '' is not supported."),
         ("_sort=code", "Sorting Observation by 'code' is not supported."),
         ("_total=estimate", "_total takes none or accurate."),
         ("_include=Patient:link", "_include starts at Observation."),
@@ -149,4 +159,29 @@ def test_every_fault_of_a_query_is_named_at_once() -> None:
 def test_results_are_capped_and_the_rest_of_the_query_is_kept() -> None:
     query = parse("Observation", "code=a%2Cb&_count=99999&_sort=-date,_id&_cursor=abc&_format=json", for_type)
     assert (query.count, query.cursor, [key.descending for key in query.sort]) == (1000, "abc", [True, False])
-    assert query.pairs == [("code", "a,b"), ("_count", "99999"), ("_sort", "-date,_id")]
+    assert query.pairs == [("code", "a,b"), ("_count", "99999"), ("_sort", "-date,_id"), ("_format", "json")]
+
+
+@pytest.mark.conformance("FHIR R4: search", "percent-encoding comes before escapes: an encoded comma separates, an escaped one does not; + is a space, and in a date a plus")
+@pytest.mark.parametrize(
+    ("query", "values"),
+    [
+        ("name=a%2Cb", ["a", "b"]),
+        ("name=a%5C%2Cb", ["a,b"]),
+        (r"name=a\\,b", ["a\\", "b"]),
+        (r"name:exact=a\|b\$c", ["a|b$c"]),
+        ("name=van+der", ["van der"]),
+        ("name:contains=%25", ["%"]),
+    ],
+)
+def test_a_value_is_decoded_and_then_unescaped(query: str, values: list[str]) -> None:
+    [criterion] = parse("Patient", query, for_type).criteria
+    assert [value.text for value in criterion.values if isinstance(value, search_values.Text)] == values
+    assert search_values.date("2014-01-01T00:00:00 01:00") == search_values.date("2014-01-01T00:00:00+01:00")
+
+
+@pytest.mark.conformance("FHIR R4: search", "a string of spaces or accents alone, which every string begins with, is refused; so is a number with a unit")
+@pytest.mark.parametrize(("type_", "query"), [("Patient", "name=%20"), ("Patient", "name:contains=%CC%81"), ("RiskAssessment", "probability=0.8|u|c")])
+def test_a_value_that_says_nothing_is_refused(type_: str, query: str) -> None:
+    with pytest.raises(Invalid):
+        parse(type_, query, for_type)

@@ -97,6 +97,17 @@ def test_an_answer_allows_an_origin_once(allowed: str) -> None:
     assert [value for name, value in answer[1] if name == "X-Request-Id"] == ["the application's"]
 
 
+def test_what_varies_by_origin_varies_by_what_the_application_says_too() -> None:
+    def app(_environ: Any, start: Any) -> list[bytes]:
+        start("200 OK", [("Vary", "Accept")])
+        return []
+
+    answer: list[Any] = []
+    wrapped = with_common_headers(app, origins=["https://app.example"])
+    wrapped({"REQUEST_METHOD": "GET", "HTTP_ORIGIN": "https://app.example"}, lambda *args: answer.extend(args))
+    assert [value for name, value in answer[1] if name == "Vary"] == ["Accept", "Origin"]
+
+
 @pytest.mark.conformance("HTTP", "readiness names what is not ready; every declared metric is there from the start")
 def test_health_readiness_and_metrics_answer(database: Database) -> None:
     bus = TableBus(database)

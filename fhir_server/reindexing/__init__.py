@@ -1,0 +1,1 @@
+"""Bring index rows up to what bodies and search parameters say, in the background."""

@@ -1,0 +1,1 @@
+"""FHIR's XML form: resources from JSON to XML and back, along the definitions."""
