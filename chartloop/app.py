@@ -77,11 +77,11 @@ def fhir_base(settings: Settings) -> str:
 def open_door(kernel: Kernel) -> Door:
     """Open the one door to stored resources."""
     pages = secret(kernel.settings.keys, "pages.key")
-    labels, base = LabelService(), fhir_base(kernel.settings)
-    full_text = kernel.settings.fhir.full_text
-    codes = Terminologies([R4Codes(), Icd10cmCodes()])
-    database, access, audit = kernel.database, kernel.access, kernel.audit
-    store = open_store(database, access, audit, kernel.outbox, labels, secret=pages, base=base, full_text=full_text, terminology=codes)
+    labels, base, said = LabelService(), fhir_base(kernel.settings), kernel.settings.fhir
+    store = open_store(
+        kernel.database, kernel.access, kernel.audit, kernel.outbox, labels,
+        secret=pages, base=base, full_text=said.full_text, terminology=Terminologies([R4Codes(), Icd10cmCodes()]), delete_most=said.delete_most,
+    )  # fmt: skip
     return Door(Repository(store), store)
 
 

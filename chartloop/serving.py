@@ -27,6 +27,8 @@ from chartloop.kernel.process_lock import ProcessLock
 from chartloop.kernel.worker import Worker
 from chartloop.migrate import migrate
 from chartloop.web import build_wsgi
+from fhir_server.background.jobs import AsyncJobs
+from fhir_server.background.runner import AsyncRunner
 
 PR_SET_PDEATHSIG = 1
 OF_EVERY_PROCESS = frozenset({"seal", "dictionary"})
@@ -91,7 +93,10 @@ def wsgi() -> WsgiApp:
         sealing = Worker(kernel.database, kernel.bus, [], periodics(kernel, door, only=OF_EVERY_PROCESS), settings.worker)
         sealing.start()
         stops = [sealing.stop]
-    app = build_wsgi(kernel, door.repository)
+    fhir = settings.fhir
+    later = AsyncRunner(AsyncJobs(door.store, per_subject=fhir.async_jobs_per_subject, keep_h=fhir.async_keep_h), fhir.async_threads)
+    app = build_wsgi(kernel, door.repository, later)
+    stops.insert(0, later.stop)
     _calm_collector()
 
     def close() -> None:

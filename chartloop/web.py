@@ -25,6 +25,7 @@ from chartloop.risk import risk_registry
 from chartloop.telemetry import telemetry_intake
 from fhir_server.api import blueprint as fhir_blueprint
 from fhir_server.audit_event import AuditEvents
+from fhir_server.background.runner import AsyncRunner
 from fhir_server.http.calls import Authenticate, Gate, Limits
 from fhir_server.read_path import with_read_path
 from fhir_server.repository import Repository
@@ -45,12 +46,12 @@ from smart_apps.sessions import Sessions
 from terminology.icd10cm import load as load_icd10cm
 
 
-def build_wsgi(kernel: Kernel, repository: Repository) -> WsgiApp:
-    """Build the WSGI application of one server process."""
+def build_wsgi(kernel: Kernel, repository: Repository, later: AsyncRunner | None = None) -> WsgiApp:
+    """Build the WSGI application of one server process, and let what carries out requests later begin."""
     settings, base, fhir = kernel.settings, base_url(kernel.settings), fhir_base(kernel.settings)
     limits = Limits(settings.server.body_max_bytes, settings.server.bulk_body_max_bytes)
     audit_events = AuditEvents(kernel.database, kernel.access, kernel.audit, settings.data)
-    gate = Gate(repository, _authenticator(kernel), fhir, limits, audit_events)
+    gate = Gate(repository, _authenticator(kernel), fhir, limits, audit_events, later.jobs if later else None)
     register_review_app(kernel.database, [settings.apps.review_url], fhir)
     register_explainer(kernel.database, [settings.apps.explainer_launch_url], fhir)
     smart = smart_side(
@@ -78,6 +79,8 @@ def build_wsgi(kernel: Kernel, repository: Repository) -> WsgiApp:
     with kernel.database.read() as session:
         origins = {*clients.origins(session), *settings.server.cors_origins}
     bounded = with_bounded_bodies(with_read_path(app.wsgi_app, gate), places_of(settings.server.threads))
+    if later is not None:
+        later.start(app.wsgi_app)
     return measured(with_common_headers(bounded, origins=origins), metrics)
 
 

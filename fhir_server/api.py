@@ -12,16 +12,20 @@ from typing import Final, NamedTuple
 import msgspec
 from flask import Blueprint, Response, request
 
-from chartloop.kernel.errors import ChartloopError, Invalid, MethodNotAllowed, NotFound, UnsupportedMedia
+from chartloop.kernel.errors import ChartloopError, Invalid, MethodNotAllowed, NotFound, TooLarge, UnsupportedMedia
 from chartloop.kernel.http import Environ
 from fhir_server import audit_event
+from fhir_server.background.jobs import BATCH, PLACE, READ, TRANSACTION, AsyncJobs
+from fhir_server.generated.openapi import Routed
 from fhir_server.http.allowing import address, allow_header, allowed
 from fhir_server.http.answer import HttpAnswer, deleted_answer, error_answer, json_answer, stored_answer, written_answer
+from fhir_server.http.async_answers import accepted, job_answer, wants_async
 from fhir_server.http.bundle import history_bundle, response_bundle, searchset
 from fhir_server.http.calls import Call, Gate, Work
-from fhir_server.http.negotiation import FORM, create_only, if_match, if_none_exist, patch_type, preferences
-from fhir_server.http.operation_answers import ANSWERS
-from fhir_server.http.public import public_answer
+from fhir_server.http.metadata import Metadata
+from fhir_server.http.negotiation import FORM, bundle_preferences, create_only, if_match, if_none_exist, patch_type, preferences
+from fhir_server.http.operation_answers import ANSWERS, entry_operations, meta_of_version
+from fhir_server.interactions.entry_reads import Reading
 from fhir_server.interactions.search_compartment import COMPARTMENTS, EVERY
 from fhir_server.operations.table import OPERATIONS, Operation
 from fhir_server.store import Written
@@ -32,13 +36,16 @@ PREFIX: Final = "/fhir"
 
 
 class Route(NamedTuple):
-    """An address, a method and the interaction behind them."""
+    """An address, a method and the interaction behind them; jobs are none."""
 
     rule: str
     method: str
     interaction: str
     handler: str
 
+
+MAX_FORM: Final = 1_000_000
+"""Largest form of a search: some thousand ids."""
 
 ROUTES: Final = (
     Route("/<type_>/<id_>", "GET", "read", "read"),
@@ -60,14 +67,18 @@ ROUTES: Final = (
     Route("/<type_>/<id_>/<wanted>/_search", "POST", "search-type", "search_compartment"),
     Route("", "GET", "search-system", "search_system"),
     Route("/_search", "POST", "search-system", "search_system"),
+    Route("/_async/<job>", "GET", "", "job"),
+    Route("/_async/<job>", "DELETE", "", "cancel_job"),
     Route("", "POST", "transaction", "bundle"),
     Route("/", "POST", "batch", "bundle"),
 )
+OPEN: Final = ("/metadata", "/metadata/OperationDefinition", "/metadata/OperationDefinition/<id_>", "/openapi.json")
+"""What everybody may read."""
 _EVERY_METHOD: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 ADDRESSES: Final = (
     *(address(route.rule, route.method, conditional=route.handler.startswith("conditional_")) for route in ROUTES),
     *(address(rule, method) for operation in OPERATIONS for rule in operation.rules() for method in operation.methods),
-    address("/metadata", "GET"),
+    *(address(rule, "GET") for rule in OPEN),
 )
 
 
@@ -85,13 +96,12 @@ def blueprint(gate: Gate) -> Blueprint:
             view = _view(partial(api.operation, operation))
             name, methods = f"operation-{number}-{place}", list(operation.methods)
             routes.add_url_rule(rule, name, view, methods=methods, strict_slashes=False, provide_automatic_options=False)
-    interactions = tuple(route.interaction for route in ROUTES)
-    allow_all = ("Access-Control-Allow-Origin", "*")  # SMART App Launch: metadata is for pages of every origin
-
-    def about(environ: Environ) -> HttpAnswer:
-        return public_answer(json_answer(gate.repository.capability_statement(gate.base, interactions), 200, allow_all), environ)
-
-    routes.add_url_rule("/metadata", "metadata", _view(about), methods=["GET"], provide_automatic_options=False)
+    interactions = tuple(route.interaction for route in ROUTES if route.interaction)
+    statement = partial(gate.repository.capability_statement, gate.base, interactions)
+    metadata = Metadata(gate.base, statement, [Routed(route.rule, route.method, route.handler) for route in ROUTES])
+    described: tuple[Callable[..., HttpAnswer], ...] = (metadata.capabilities, metadata.definition, metadata.definition, metadata.openapi)
+    for rule, describe in zip(OPEN, described, strict=True):
+        routes.add_url_rule(rule, f"open-{rule}".replace(".", "-"), _view(describe), methods=["GET"], provide_automatic_options=False)
     for name, rule in (("other", "/<path:path>"), ("root", "")):
         routes.add_url_rule(rule, name, _view(api.other), methods=_EVERY_METHOD, strict_slashes=False, provide_automatic_options=False)
         routes.add_url_rule(rule, f"{name}-options", _view(api.options), methods=["OPTIONS"], strict_slashes=False, provide_automatic_options=False)
@@ -134,8 +144,7 @@ class Api:
         """Answer GET Type/id/_history/version."""
 
         def work(call: Call) -> HttpAnswer:
-            number = int(version) if version.isascii() and version.isdigit() and len(version) < len("2147483648") else 0
-            return stored_answer(self._door.vread(call.scope, type_, id_, number, call.query), call.environ)
+            return stored_answer(self._door.vread(call.scope, type_, id_, _number(version), call.query), call.environ)
 
         return self._do(environ, "vread", type_, id_, work)
 
@@ -227,7 +236,7 @@ class Api:
             page = self._door.search(call.scope, type_, query, lenient=preferences(call.environ).lenient)
             return json_answer(searchset(page, self._gate.base, type_))
 
-        return self._do(environ, "search", type_, "", work)
+        return self._do(environ, "search", type_, "", lambda call: self._perhaps_later(call, work, READ))
 
     def search_system(self, environ: Environ) -> HttpAnswer:
         """Answer GET ?… and POST _search."""
@@ -256,20 +265,44 @@ class Api:
         def work(call: Call) -> HttpAnswer:
             type_ = _bundle_type(call.body)
             run = self._door.batch if type_ == "batch" else self._door.transaction
-            whole = "return=representation" in str(call.environ.get("HTTP_PREFER", ""))
-            return json_answer(response_bundle(type_, run(call.scope, call.body), self._gate.base, representation=whole))
+            wanted = bundle_preferences(call.environ)
+            reading = Reading(wanted.lenient, entry_operations(self._door, self._gate.base))
+            also = {"also": call.environ.get("chartloop.also")} if type_ != "batch" else {}
+            answers = run(call.scope, call.body, reading=reading, **also)
+            return json_answer(response_bundle(type_, answers, self._gate.base, returns=wanted.returns))
 
-        return self._do(environ, "transaction", None, "", work, bulk=True)
+        def later(call: Call) -> HttpAnswer:
+            return self._perhaps_later(call, work, BATCH if _bundle_type(call.body) == "batch" else TRANSACTION)
 
-    def operation(self, operation: Operation, environ: Environ, type_: str = "", id_: str = "") -> HttpAnswer:
+        return self._do(environ, "transaction", None, "", later, bulk=True)
+
+    def job(self, environ: Environ, job: str) -> HttpAnswer:
+        """Answer GET _async/job: where a request stands that is answered later, or its result."""
+        return self._of_job(environ, job, lambda jobs, call: job_answer(jobs.result(call.scope, job)))
+
+    def cancel_job(self, environ: Environ, job: str) -> HttpAnswer:
+        """Answer DELETE _async/job."""
+
+        def work(jobs: AsyncJobs, call: Call) -> HttpAnswer:
+            jobs.cancel(call.scope, job)
+            return HttpAnswer(202, (), b"")
+
+        return self._of_job(environ, job, work)
+
+    def operation(self, operation: Operation, environ: Environ, type_: str = "", id_: str = "", version: str = "") -> HttpAnswer:
         """Answer an operation; the address of one that few types have names no type_."""
         type_ = type_ or (operation.types[0] if operation.types else "")
         answering = ANSWERS[operation.name]
 
         def work(call: Call) -> HttpAnswer:
+            if version:
+                return meta_of_version(self._door, call, type_, id_, _number(version))
             return answering(self._door, self._gate.base, call, type_, id_)
 
-        return self._do(environ, "operation", type_ or None, id_, work)
+        def later(call: Call) -> HttpAnswer:
+            return work(call) if operation.changes else self._perhaps_later(call, work, READ)
+
+        return self._do(environ, "operation", type_ or None, id_, later)
 
     def options(self, environ: Environ, path: str = "") -> HttpAnswer:
         """Answer OPTIONS: the methods of an address, whoever asks; whether anything is there it does not say."""
@@ -286,6 +319,17 @@ class Api:
             return error_answer(error)
 
         return _allowing(self._gate.answer(environ, "read", path[:200], work), environ)
+
+    def _perhaps_later(self, call: Call, work: Work, kind: str) -> HttpAnswer:
+        """Answer now, or later if the client prefers that."""
+        jobs = self._gate.jobs
+        return accepted(jobs, self._gate.base, call, kind) if jobs is not None and wants_async(call.environ) else work(call)
+
+    def _of_job(self, environ: Environ, job: str, work: Callable[[AsyncJobs, Call], HttpAnswer]) -> HttpAnswer:
+        jobs = self._gate.jobs
+        if jobs is None:
+            return self.other(environ, f"{PLACE}/{job}")
+        return self._gate.answer(environ, "operation", f"{PLACE}/{job}"[:200], lambda call: work(jobs, call))
 
     def _written(self, call: Call, written: Written) -> HttpAnswer:
         return written_answer(written, self._gate.base, preferences(call.environ))
@@ -310,6 +354,10 @@ def _allowing(answer: HttpAnswer, environ: Environ) -> HttpAnswer:
     return answer._replace(headers=(*answer.headers, *allow_header(methods)))
 
 
+def _number(version: str) -> int:
+    return int(version) if version.isascii() and version.isdigit() and len(version) < len("2147483648") else 0
+
+
 class _Head(msgspec.Struct):
     type: str = ""
 
@@ -318,7 +366,7 @@ def _bundle_type(body: bytes) -> str:
     """Look which kind of Bundle this is; the interaction judges it."""
     try:
         return msgspec.json.decode(body, type=_Head).type
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return "transaction"
 
 
@@ -332,6 +380,8 @@ def _form(call: Call) -> str:
         return ""
     if not str(call.environ.get("CONTENT_TYPE", "")).lower().startswith(FORM):
         raise UnsupportedMedia("The body of a search is a form.")
+    if len(call.body) > MAX_FORM:
+        raise TooLarge(f"The form of a search has at most {MAX_FORM} bytes.")
     try:
         return call.body.decode("ascii")
     except UnicodeDecodeError:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -38,11 +38,20 @@ _INTERNAL: Final = frozenset({"AuditEvent"})
 def current_statement(store: Store, base: str, interactions: tuple[str, ...]) -> bytes:
     """Say what this server does now: SearchParameter resources add to it."""
     store.parameters.refresh(store.db)
-    return capability_statement(base, interactions, store.parameters.now, full_text=store.full_text)
+    built = Built(store.parameters.now, full_text=store.full_text, several_deleted=store.delete_most > 1)
+    return capability_statement(base, interactions, built)
+
+
+class Built(NamedTuple):
+    """What differs from server to server, or from moment to moment."""
+
+    parameters: Snapshot
+    full_text: bool = False
+    several_deleted: bool = False
 
 
 @lru_cache(maxsize=8)
-def capability_statement(base: str, interactions: tuple[str, ...], parameters: Snapshot, *, full_text: bool = False) -> bytes:
+def capability_statement(base: str, interactions: tuple[str, ...], built: Built) -> bytes:
     """Say what this server does with some search parameters."""
     on_types = sorted({name for name in interactions if name not in _SYSTEM})
     on_system = sorted({name for name in interactions if name in _SYSTEM})
@@ -56,7 +65,7 @@ def capability_statement(base: str, interactions: tuple[str, ...], parameters: S
             "extension": [_oauth_uris(base)],
         },
         "documentation": _searching(),
-        "resource": [_resource(type_, on_types, parameters, full_text=full_text) for type_ in sorted(set(TYPE_IDS) - _INTERNAL)],
+        "resource": [_resource(type_, on_types, built) for type_ in sorted(set(TYPE_IDS) - _INTERNAL)],
         "interaction": [{"code": code} for code in on_system],
         "searchParam": [{"name": "_type", "type": "token"}],
         "compartment": [f"http://hl7.org/fhir/CompartmentDefinition/{code[0].lower() + code[1:]}" for code in COMPARTMENTS],
@@ -78,8 +87,9 @@ def capability_statement(base: str, interactions: tuple[str, ...], parameters: S
     )
 
 
-def _resource(type_: str, interactions: Sequence[str], parameters: Snapshot, *, full_text: bool) -> dict[str, Any]:
-    params = {code: param for code, param in searchable_params(type_, parameters).items() if full_text or param.type != KIND}
+def _resource(type_: str, interactions: Sequence[str], built: Built) -> dict[str, Any]:
+    parameters = built.parameters
+    params = {code: param for code, param in searchable_params(type_, parameters).items() if built.full_text or param.type != KIND}
     defined = {each.param.code: {"definition": each.url} for each in parameters.defined(type_)}
     listed = [{"name": code, **defined.get(code, {}), "type": _published(params[code])} for code in sorted(params)]
     references = sorted(f"{type_}:{code}" for code, param in params.items() if param.type == "reference")
@@ -93,7 +103,7 @@ def _resource(type_: str, interactions: Sequence[str], parameters: Snapshot, *, 
         "conditionalCreate": True,
         "conditionalRead": "full-support",
         "conditionalUpdate": True,
-        "conditionalDelete": "single",
+        "conditionalDelete": "multiple" if built.several_deleted else "single",
         **({"searchInclude": includes} if includes else {}),
         "searchRevInclude": ["*"],
         "searchParam": [*listed, {"name": FILTER, "type": "special"}],

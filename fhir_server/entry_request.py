@@ -1,4 +1,4 @@
-"""The request of a Bundle entry: which interaction it asks for.
+"""The request of a Bundle entry: which interaction or operation it asks for.
 
 Spec: https://hl7.org/fhir/R4/http.html#transaction
 """
@@ -8,16 +8,20 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+from chartloop.kernel import clock
 from chartloop.kernel.errors import Invalid
+from fhir_server.operations.table import Operation, called
 from fhir_server.preconditions import IfMatch, create_only_of, if_match_of
 from fhir_server.type_ids import TYPE_IDS
 from fhir_server.validation.bundles import BundleEntry
 
 _URL: Final = re.compile(
-    r"(?P<type>[A-Za-z]+)(?:/(?P<id>[A-Za-z0-9.\-]{1,64})(?P<history>/_history(?:/(?P<version>[0-9]{1,9}))?)?)?"
+    r"(?:(?P<type>[A-Za-z]+)(?:/(?P<id>[A-Za-z0-9.\-]{1,64}))?(?:/(?=[_$])|(?=\?|\Z)))?"
+    r"(?:(?P<history>_history(?:/(?P<version>[0-9]{1,9}))?)|\$(?P<operation>[a-z][a-z\-]*))?"
     r"(?:\?(?P<query>.*))?"
 )
-_METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+_READING: Final = frozenset({"GET", "HEAD"})
 
 
 class EntryRequest(NamedTuple):
@@ -32,6 +36,15 @@ class EntryRequest(NamedTuple):
     if_match: IfMatch
     if_none_exist: str
     create_only: bool
+    if_none_match: str = ""
+    if_modified_since: int | None = None
+    """In microseconds."""
+    operation: Operation | None = None
+
+    @property
+    def reads(self) -> bool:
+        """Whether it stores nothing; an operation may, and says so."""
+        return self.method in _READING or self.operation is not None
 
 
 def entry_request(entry: BundleEntry, base: str) -> EntryRequest:
@@ -41,29 +54,38 @@ def entry_request(entry: BundleEntry, base: str) -> EntryRequest:
         Invalid: The method or the address is none that an entry can have here.
     """
     if entry.method not in _METHODS:
-        raise Invalid("The method of an entry is GET, POST, PUT, PATCH or DELETE.", code="not-supported", expression="request.method")
+        raise Invalid("The method of an entry is GET, HEAD, POST, PUT, PATCH or DELETE.", code="not-supported", expression="request.method")
     match = _URL.fullmatch(entry.url.removeprefix(base + "/"))
-    if match is None or match["type"] not in TYPE_IDS:
+    if match is None or not (match["type"] in TYPE_IDS or (match["type"] is None and (match["history"] or match["operation"]))):
         raise Invalid("The address of an entry is relative to this server.", code="value", expression="request.url")
+    operation = called(match["operation"], match["type"] or "", match["id"] or "", entry.method) if match["operation"] else None
+    if match["operation"] and operation is None:
+        raise Invalid("There is no such operation at this address, with this method.", code="not-supported", expression="request.url")
     request = EntryRequest(
         entry.method,
-        match["type"],
+        match["type"] or "",
         match["id"] or "",
         bool(match["history"]),
         int(match["version"] or 0),
         match["query"] or "",
         if_match_of(entry.if_match),
-        entry.if_none_exist.removeprefix("?"),
+        entry.if_none_exist.rpartition("?")[2],
         entry.method == "PUT" and create_only_of(entry.if_none_match),
+        entry.if_none_match if entry.method in _READING else "",
+        clock.parse_iso(entry.if_modified_since) if entry.if_modified_since else None,
+        operation,
     )
-    _judge(request)
-    _require_resource(entry)
+    if operation is None:
+        _judge(request)
+        _require_resource(entry)
     return request
 
 
 def _judge(request: EntryRequest) -> None:
-    if request.method != "GET" and request.history:
+    if not request.reads and request.history:
         raise Invalid("A version is read, never written.", code="value", expression="request.url")
+    if request.version and not request.id:
+        raise Invalid("A version belongs to a resource.", code="value", expression="request.url")
     if request.method == "POST" and (request.id or request.query):
         raise Invalid("POST has neither an id nor a condition in its address.", code="value", expression="request.url")
     if request.method in ("PUT", "PATCH", "DELETE") and bool(request.id) == bool(request.query):

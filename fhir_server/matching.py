@@ -15,6 +15,7 @@ from fhir_server.search.hops import permitted_chain, permitted_junction, settled
 from fhir_server.search.lists import require_lists
 from fhir_server.search.parsing import parsed_now
 from fhir_server.search.planner import plan
+from fhir_server.search.query import PARAMETERS_OF_RESULTS
 from fhir_server.search.tree import Query
 from fhir_server.store import Store, acting, require
 from fhir_server.writing import Stale
@@ -25,7 +26,7 @@ def criteria(store: Store, scope: Scope, type_: str, query: str) -> Query:
     searching = acting(scope, "search")
     require(store, searching, type_)
     parsed = parsed_now(store, type_, query)
-    if not (parsed.filters or parsed.lists) or parsed.includes or parsed.revincludes or parsed.sort:
+    if not (parsed.filters or parsed.lists) or any(name in PARAMETERS_OF_RESULTS for name, _ in parsed.pairs):
         raise Invalid("A condition needs at least one search parameter, and only search parameters.")
     paths = parsed.paths()
     if paths and not store.access.searchable(searching, type_, paths):
@@ -36,13 +37,13 @@ def criteria(store: Store, scope: Scope, type_: str, query: str) -> Query:
     return parsed
 
 
-def matches(session: Session, store: Store, scope: Scope, query: Query) -> list[int]:
-    """Find up to two matches."""
+def matches(session: Session, store: Store, scope: Scope, query: Query, most: int = 2) -> list[int]:
+    """Find some matches: two are enough to know that there are several."""
     searching = acting(scope, "search")
     if query.known != store.parameters.now.version:
         query = criteria(store, scope, query.type, urlencode(query.pairs))
     plain = settled(session, store, searching, query)
-    sql, params = plan(session, plain, store.access.row_filter(searching, query.type)).page(None, None, 2)
+    sql, params = plan(session, plain, store.access.row_filter(searching, query.type)).page(None, None, most)
     return [int(row[-1]) for row in session.all(sql, params)]
 
 
@@ -52,6 +53,23 @@ def single(session: Session, store: Store, scope: Scope, query: Query) -> int | 
     if len(found) > 1:
         raise PreconditionFailed("The condition matches more than one resource.", code="multiple-matches")
     return found[0] if found else None
+
+
+def to_delete(session: Session, store: Store, scope: Scope, query: Query) -> list[int]:
+    """Find what a conditional delete takes: the one match, or as many as the operator allows."""
+    found = matches(session, store, scope, query, store.delete_most + 1)
+    if len(found) <= store.delete_most:
+        return sorted(found)
+    if store.delete_most == 1:
+        raise PreconditionFailed("The condition matches more than one resource.", code="multiple-matches")
+    raise PreconditionFailed(f"The condition matches more than {store.delete_most} resources; nothing was deleted.", code="too-costly")
+
+
+def verify_to_delete(tx: Tx, store: Store, scope: Scope, query: Query, found: list[int]) -> None:
+    """See, under lock, that a conditional delete still takes what it found."""
+    lock(tx, [lock_key(query)])
+    if to_delete(tx, store, scope, query) != found:
+        raise Stale
 
 
 def verify_match(tx: Tx, store: Store, scope: Scope, query: Query, found: int | None) -> None:

@@ -32,6 +32,7 @@ def open_store(
     base: str,
     full_text: bool = False,
     terminology: Terminology | None = None,
+    delete_most: int = 1,
 ) -> Store:
     """Open the store of a database whose tables exist.
 
@@ -45,6 +46,7 @@ def open_store(
         base: Address of the FHIR API, without a slash at its end: references below it are our own.
         full_text: Whether words can be searched for; the first time, the words of everything stored are indexed before this returns.
         terminology: Who answers searches by value set and by subsumption; without one they are refused.
+        delete_most: Most resources that one conditional delete takes.
     """
     with db.read() as session:
         dictionaries = stored_dictionaries(session)
@@ -58,7 +60,10 @@ def open_store(
     codec = Codec(dictionaries, load)
     bring_text_index(db, codec.unpack, wanted=full_text)
     known = terminology or NoTerminology()
-    store = Store(db, access, audit, outbox, labeller, codec, secret, base.rstrip("/"), full_text=full_text, vocabulary=_vocabulary(db), terminology=known)
+    store = Store(
+        db, access, audit, outbox, labeller, codec, secret, base.rstrip("/"),
+        full_text=full_text, vocabulary=_vocabulary(db), terminology=known, delete_most=delete_most,
+    )  # fmt: skip
     store.parameters.refresh(db)
     return store
 

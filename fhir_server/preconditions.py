@@ -9,7 +9,8 @@ import re
 from typing import Final
 
 from chartloop.kernel.errors import Invalid, PreconditionFailed
-from fhir_server.redaction import is_redacted_etag
+from fhir_server.redaction import is_redacted_etag, redacted_etag
+from fhir_server.store import Stored
 
 IfMatch = int | frozenset[int] | None
 """The version that must be the current one, or several of which one must; none: no precondition."""
@@ -49,6 +50,19 @@ def create_only_of(said: str) -> bool:
     if said not in ("", "*"):
         raise Invalid("If-None-Match of an update is *.", code="not-supported", expression="request.ifNoneMatch")
     return said == "*"
+
+
+def etag(stored: Stored) -> str:
+    """Entity tag of a version; a redacted body has one of its own."""
+    return redacted_etag(stored.version, stored.body) if stored.redacted else f'W/"{stored.version}"'
+
+
+def known_already(tag: str, updated: int, if_none_match: str, since: int | None) -> bool:
+    """Whether a client has what it asks for: by its tags, compared weakly, or without any by the second of its last change."""
+    if if_none_match:
+        named = {part.strip().removeprefix("W/") for part in if_none_match.split(",")}
+        return if_none_match.strip() == "*" or tag.removeprefix("W/") in named
+    return since is not None and updated // 1_000_000 <= since // 1_000_000
 
 
 def require_version(if_match: IfMatch, version: int, *, living: bool) -> None:

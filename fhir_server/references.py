@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache, lru_cache
 from typing import Any
 
+from chartloop.kernel.errors import Invalid
 from fhir_server.spec.definitions import r4
 from fhir_server.validation.parsing import parse
 
@@ -119,9 +120,19 @@ def rewriter(links: Mapping[str, str]) -> Callable[[bytes], bytes]:
                 return body
             if linked == sum(text in encoded for _, text in _REFERENCE.findall(body)):
                 return _REFERENCE.sub(new_reference, body)
+        if not is_utf8(body):
+            raise Invalid("the body is not UTF-8", code="structure")
         return _PAIR.sub(lambda found: _new_pair(found, links), body)
 
     return rewrite
+
+
+def is_utf8(body: bytes) -> bool:
+    """Whether every byte is text; a Bundle that was taken apart has not been read to the end."""
+    try:
+        return body.isascii() or bool(body.decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def _new_pair(found: re.Match[bytes], links: Mapping[str, str]) -> bytes:

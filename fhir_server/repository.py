@@ -20,7 +20,7 @@ from fhir_server.interactions.conditional_patch import conditional_patch
 from fhir_server.interactions.conditional_update import conditional_update
 from fhir_server.interactions.create import create
 from fhir_server.interactions.delete import delete
-from fhir_server.interactions.entry_reads import Answer
+from fhir_server.interactions.entry_reads import PLAINLY, Answer, Reading
 from fhir_server.interactions.history import history
 from fhir_server.interactions.patch import patch
 from fhir_server.interactions.read import read
@@ -121,7 +121,7 @@ class Repository:
     def conditional_delete(
         self, scope: Scope, type_: str, query: str, *, if_match: IfMatch = None, also: Also | None = None
     ) -> Written:
-        """Delete the one resource that matches; version 0 in the answer says that there was none."""
+        """Delete the one resource that matches, or all that do; version 0 in the answer says that it was not one."""
         return conditional_delete(self._store, scope, type_, query, if_match=if_match, also=also)
 
     def history(self, scope: Scope, type_: str | None = None, id_: str | None = None, params: str = "") -> Page:
@@ -152,13 +152,13 @@ class Repository:
             yield from page.entries
             following = page.next
 
-    def transaction(self, scope: Scope, bundle: Body, *, also: Also | None = None) -> list[Answer]:
+    def transaction(self, scope: Scope, bundle: Body, *, also: Also | None = None, reading: Reading = PLAINLY) -> list[Answer]:
         """Process a transaction Bundle: all of it or nothing; the answers are in the order of the entries."""
-        return transaction(self._store, scope, bundle, also=also)
+        return transaction(self._store, scope, bundle, also=also, reading=reading)
 
-    def batch(self, scope: Scope, bundle: Body) -> list[Answer]:
+    def batch(self, scope: Scope, bundle: Body, *, reading: Reading = PLAINLY) -> list[Answer]:
         """Process a batch Bundle: each entry by itself; a failed one is answered with its error."""
-        return batch(self._store, scope, bundle)
+        return batch(self._store, scope, bundle, reading)
 
     def stream(self, scope: Scope, types: Sequence[str]) -> Iterator[Stored]:
         """Yield every current resource of some types, under one audit record."""
@@ -172,9 +172,9 @@ class Repository:
         """Return every error of a resource that would be created, updated or deleted, and what was not checked."""
         return validate_resource(self._store, scope, type_, id_, Trial(mode, resource))
 
-    def meta(self, scope: Scope, type_: str = "", id_: str = "") -> dict[str, Any]:
-        """Return the Meta of a resource, or what is in use on a type or the system."""
-        return meta_of(self._store, scope, type_, id_)
+    def meta(self, scope: Scope, type_: str = "", id_: str = "", version: int | None = None) -> dict[str, Any]:
+        """Return the Meta of a resource or one of its versions, or what is in use on a type or the system."""
+        return meta_of(self._store, scope, type_, id_, version)
 
     def meta_add(
         self, scope: Scope, type_: str, id_: str, meta: Mapping[str, Any], *, if_match: int | None = None

@@ -159,6 +159,12 @@ def versions(session: Session, where: str, params: Sequence[object], limit: int,
     return [_row(row) for row in session.all(sql, (*params, limit))]
 
 
+def count_versions(session: Session, where: str, params: Sequence[object]) -> int:
+    """Count the versions of one resource; `where` speaks of r and v."""
+    found = session.one(f"SELECT COUNT(*) FROM {_JOIN} AND {where}", params)
+    return int(found[0]) if found else 0
+
+
 def labels_of(session: Session, reference: str) -> frozenset[str]:
     """Labels of a stored resource by its reference; for the labelling service alone, which sees every row."""
     type_, _, rest = reference.partition("/")

@@ -69,6 +69,10 @@ class Written:
     created: bool
     changed: bool
     validated: Validated | None = None
+    taken: int = 1
+    """How many resources a conditional delete took."""
+    left: int = 0
+    """How many more match its condition and are not this writer's to delete."""
 
     @property
     def warnings(self) -> tuple[Issue, ...]:
@@ -86,6 +90,8 @@ class Page(NamedTuple):
     self_query: str
     warnings: tuple[Issue, ...] = ()
     previous: str | None = None
+    address: str = ""
+    """Where it was asked for, of a page inside a Bundle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,8 @@ class Store:
     """The search parameters of this moment."""
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
     terminology: Terminology = field(default_factory=NoTerminology)
+    delete_most: int = 1
+    """Most resources that one conditional delete takes; 1: it needs a single match."""
 
 
 def acting(scope: Scope, action: str) -> Scope:

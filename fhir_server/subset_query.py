@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from functools import cache
 from typing import Final, NamedTuple
-from urllib.parse import parse_qsl
 
 from chartloop.kernel.errors import Invalid, Issue
+from fhir_server.query_pairs import query_pairs
 from fhir_server.spec.definitions import r4
 
 SUMMARIES: Final = ("true", "text", "data", "false")
@@ -40,7 +40,7 @@ def parse_subset(type_: str, query: str) -> Subset:
     if "_summary" not in query and "_elements" not in query:
         return WHOLE
     summary, elements, issues = "false", frozenset[str](), []
-    for name, value in parse_qsl(query, keep_blank_values=True, max_num_fields=200):
+    for name, value in query_pairs(query):
         if name == "_summary" and value in SUMMARIES:
             summary = value
         elif name == "_elements" and (named := element_names(type_, value)):

@@ -91,6 +91,32 @@ version_label = Table(
 )
 
 
+async_job = Table(
+    "async_job",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("reader", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("request", Text, nullable=False),
+    Column("number", Text, nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    Column("status", SmallInteger, nullable=False),
+    Column("codec", SmallInteger, nullable=False),
+    Column("dict_id", SmallInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("finished", BigInteger, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Index("async_job_by_reader", "reader", "expires"),
+    Index("async_job_by_state", "state", "until"),
+    Index("async_job_by_expiry", "expires"),
+)
+"""Requests that are answered later, and their answers: `body` is the one, then the other."""
+
+
 def _equality_index(name: str) -> Table:
     """Make a table probed by exact value; its rows are found again from the body when they must go."""
     return Table(

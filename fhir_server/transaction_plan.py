@@ -20,9 +20,10 @@ from fhir_server.entry_request import EntryRequest
 from fhir_server.interactions.conditional_delete import conditional_removal
 from fhir_server.interactions.conditional_update import Preconditions, matched_version
 from fhir_server.interactions.create import first_version
+from fhir_server.interactions.delete import removal
 from fhir_server.interactions.patch import Patched, patched, patched_version
 from fhir_server.interactions.update import next_version, there_already
-from fhir_server.matching import criteria, lock, lock_key, single
+from fhir_server.matching import criteria, lock, lock_key, single, to_delete
 from fhir_server.patching.documents import entry_patch
 from fhir_server.preparing import lookup, require_whole
 from fhir_server.references import conditional_references_in_bytes, link_map, rewriter
@@ -94,6 +95,7 @@ class TransactionPlan:
         self._items = items
         self._creating = acting(scope, "create")
         self._matched: dict[int, int] = {}
+        self._deleted: dict[int, list[int]] = {}
         self._patched: dict[int, Patched] = {}
         self._ids = {item.index: item.id for item in items}
         self._rewrite = rewriter(self._resolve())
@@ -111,6 +113,10 @@ class TransactionPlan:
         written: dict[int, Written] = {}
         for item in self._items:
             with naming(item.index):
+                if item.request.method == "DELETE":
+                    more, written[item.index] = self._remove(item)
+                    changes += more
+                    continue
                 change, written[item.index] = self._change(item)
                 if change is not None:
                     changes.append(change)
@@ -136,6 +142,11 @@ class TransactionPlan:
         return links
 
     def _match(self, item: Item, condition: Query) -> None:
+        if item.request.method == "DELETE":
+            found = self._deleted[item.index] = to_delete(self._session, self._store, self._scope, condition)
+            if len(found) == 1:
+                self._ids[item.index] = rows.by_rids(self._session, found)[found[0]].id
+            return
         rid = single(self._session, self._store, self._scope, condition)
         if rid is not None:
             self._matched[item.index] = rid
@@ -147,19 +158,25 @@ class TransactionPlan:
         return f"{item.request.type}/{self._ids[item.index]}"
 
     def _writes(self, item: Item) -> bool:
-        """Whether an entry stores something: a conditional create with a match does not, nor a conditional delete without one."""
-        matched = item.condition is None or item.index in self._matched
-        return {"POST": item.index not in self._matched, "DELETE": matched}.get(item.request.method, True)
+        """Whether an entry stores something or deletes it: a conditional create with a match does not."""
+        return item.request.method != "POST" or item.index not in self._matched
+
+    def _written(self, item: Item) -> list[str]:
+        """References of what an entry changes."""
+        if item.index not in self._deleted:
+            return [self._reference(item)] if self._writes(item) else []
+        found = rows.by_rids(self._session, self._deleted[item.index])
+        return [row.reference for row in found.values()]
 
     def _refuse_same(self) -> None:
         """Refuse a transaction of which two entries have come to mean one resource."""
         seen: set[str] = set()
-        for item in filter(self._writes, self._items):
-            reference = self._reference(item)
-            if reference in seen:
+        for item in self._items:
+            references = self._written(item)
+            if not seen.isdisjoint(references):
                 with naming(item.index):
                     raise Invalid("This transaction speaks of one resource twice.", code="duplicate")
-            seen.add(reference)
+            seen.update(references)
 
     def _target(self, text: str) -> str:
         type_, _, query = text.partition("?")
@@ -186,9 +203,6 @@ class TransactionPlan:
 
     def _change(self, item: Item) -> tuple[Change | None, Written]:
         store, request, session, id_ = self._store, item.request, self._session, self._ids[item.index]
-        if request.method == "DELETE":
-            gone = id_ if self._writes(item) else ""
-            return conditional_removal(store, acting(self._scope, "delete"), session, request.type, gone, request.if_match)
         validated, body = self._validated[item.index]
         if request.method == "PATCH":
             return patched_version(store, acting(self._scope, "patch"), session, self._patched[item.index], self._labels.label)
@@ -199,6 +213,13 @@ class TransactionPlan:
             stored = visible(store, acting(self._scope, "search"), rows.by_rids(session, [rid])[rid])
             return None, Written(stored, created=False, changed=False)
         return first_version(store, self._creating, validated, body, id_, self._labels.label)
+
+    def _remove(self, item: Item) -> tuple[list[Change], Written]:
+        request, scope = item.request, acting(self._scope, "delete")
+        if item.condition is not None:
+            return conditional_removal(self._store, scope, self._session, request.type, self._deleted[item.index], request.if_match)
+        change, written = removal(self._store, scope, self._session, request.type, item.id, request.if_match)
+        return [change] if change else [], written
 
     def _update(self, item: Item, validated: Validated, body: bytes) -> tuple[Change | None, Written]:
         store, request, scope, label = self._store, item.request, acting(self._scope, "update"), self._labels.label
@@ -215,7 +236,12 @@ class TransactionPlan:
         conditional = [(item, item.condition) for item in self._items if item.condition is not None]
         lock(tx, [lock_key(condition) for _, condition in conditional])
         for item, condition in conditional:
-            if single(tx, self._store, self._scope, condition) != self._matched.get(item.index):
+            with naming(item.index):
+                if item.index in self._deleted:
+                    same = to_delete(tx, self._store, self._scope, condition) == self._deleted[item.index]
+                else:
+                    same = single(tx, self._store, self._scope, condition) == self._matched.get(item.index)
+            if not same:
                 raise Stale
 
 

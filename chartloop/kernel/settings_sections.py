@@ -46,6 +46,19 @@ class FhirSettings(Section):
     full_text: bool = Field(
         default=False, description="Whether `_text` and `_content` are answered; their index costs disk and time, and is made at the next start."
     )
+    conditional_delete: str = Field(
+        default="single", pattern="^(single|multiple)$",
+        description="Whether a conditional delete needs a single match or takes all; a mistyped condition would empty a chart.",
+    )  # fmt: skip
+    conditional_delete_max: int = Field(default=1000, ge=2, description="Most resources that one conditional delete takes where it may take several.")
+    async_threads: int = Field(default=2, ge=1, description="Threads of a server process that carry out requests with Prefer: respond-async.")
+    async_jobs_per_subject: int = Field(default=10, ge=1, description="Most such requests of one subject, results that are kept included; more answer 429.")
+    async_keep_h: float = Field(default=24.0, gt=0, description="How many hours the result of such a request is kept.")
+
+    @property
+    def delete_most(self) -> int:
+        """Most resources that one conditional delete takes."""
+        return self.conditional_delete_max if self.conditional_delete == "multiple" else 1
 
 
 class MllpSettings(Section):

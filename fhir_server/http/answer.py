@@ -12,10 +12,10 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from chartloop.kernel.errors import ChartloopError
-from fhir_server.http.bundle import etag
 from fhir_server.http.negotiation import Preferences
-from fhir_server.http.outcome import all_ok, outcome, status_of
+from fhir_server.http.outcome import outcome, status_of, written_issues
 from fhir_server.media_types import FHIR_JSON
+from fhir_server.preconditions import etag, known_already
 from fhir_server.store import Stored, Written
 
 JSON_HEADER: Final = ("Content-Type", FHIR_JSON)
@@ -55,17 +55,14 @@ def stored_answer(stored: Stored, environ: Mapping[str, Any]) -> HttpAnswer:
 
 
 def _has_it(environ: Mapping[str, Any], tag: str, stored: Stored) -> bool:
-    known = str(environ.get("HTTP_IF_NONE_MATCH", ""))
-    if known:
-        return known.strip() == "*" or tag.removeprefix("W/") in {part.strip().removeprefix("W/") for part in known.split(",")}
-    since = str(environ.get("HTTP_IF_MODIFIED_SINCE", ""))
-    if not since:
+    known, since = str(environ.get("HTTP_IF_NONE_MATCH", "")), str(environ.get("HTTP_IF_MODIFIED_SINCE", ""))
+    if not known and not since:
         return False
     try:
-        moment = parsedate_to_datetime(since)
-    except ValueError:
-        return False
-    return stored.updated // 1_000_000 <= moment.timestamp()
+        moment = round(parsedate_to_datetime(since).timestamp() * 1_000_000) if since else None
+    except (ValueError, OverflowError):
+        moment = None
+    return known_already(tag, stored.updated, known, moment)
 
 
 def written_answer(written: Written, base: str, wanted: Preferences) -> HttpAnswer:
@@ -76,7 +73,7 @@ def written_answer(written: Written, base: str, wanted: Preferences) -> HttpAnsw
         headers.append(("Location", f"{base}/{stored.type}/{stored.id}/_history/{stored.version}"))
     status = 201 if written.created else 200
     if wanted.returns == "operationoutcome":
-        return json_answer(outcome(written.warnings) if written.warnings else all_ok(), status, *headers)
+        return json_answer(outcome(written_issues(written)), status, *headers)
     if wanted.returns == "minimal" or not stored.body:
         return HttpAnswer(status, tuple(headers), b"")
     return json_answer(stored.body, status, *headers)
@@ -86,7 +83,7 @@ def deleted_answer(written: Written, wanted: Preferences) -> HttpAnswer:
     """Answer a delete; version 0: there was nothing to delete."""
     version = written.stored.version
     headers = (("ETag", f'W/"{version}"'),) if version else ()
-    return json_answer(all_ok(), 200, *headers) if wanted.returns == "operationoutcome" else HttpAnswer(204, headers, b"")
+    return json_answer(outcome(written_issues(written)), 200, *headers) if wanted.returns == "operationoutcome" else HttpAnswer(204, headers, b"")
 
 
 def error_answer(error: ChartloopError) -> HttpAnswer:

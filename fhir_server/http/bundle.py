@@ -11,15 +11,10 @@ import msgspec
 
 from chartloop.kernel.clock import iso
 from chartloop.kernel.errors import ChartloopError
-from fhir_server.http.outcome import REASONS, outcome, status_of
-from fhir_server.interactions.entry_reads import Answer
-from fhir_server.redaction import redacted_etag
+from fhir_server.http.outcome import REASONS, outcome, status_of, written_issues
+from fhir_server.interactions.entry_reads import Answer, Bare, Operated
+from fhir_server.preconditions import etag
 from fhir_server.store import Page, Stored, Written
-
-
-def etag(stored: Stored) -> str:
-    """Entity tag of a version; a redacted body has one of its own."""
-    return redacted_etag(stored.version, stored.body) if stored.redacted else f'W/"{stored.version}"'
 
 
 def searchset(page: Page, base: str, address: str) -> bytes:
@@ -33,12 +28,12 @@ def searchset(page: Page, base: str, address: str) -> bytes:
 
 def history_bundle(page: Page, base: str, address: str) -> bytes:
     """Render one page of a history."""
-    return _bundle("history", [_version(stored, base) for stored in page.entries], links=_links(page, base, address))
+    return _bundle("history", [_version(stored, base) for stored in page.entries], total=page.total, links=_links(page, base, address))
 
 
-def response_bundle(type_: str, answers: Sequence[Answer], base: str, *, representation: bool = False) -> bytes:
-    """Render the answers to a batch or transaction, one for each entry."""
-    return _bundle(f"{type_}-response", [_answer(answer, base, representation=representation) for answer in answers])
+def response_bundle(type_: str, answers: Sequence[Answer], base: str, *, returns: str = "minimal") -> bytes:
+    """Render the answers to a batch or transaction, one for each entry; `returns` as Prefer says it."""
+    return _bundle(f"{type_}-response", [_answer(answer, base, returns) for answer in answers])
 
 
 def _bundle(
@@ -80,22 +75,40 @@ def _version(stored: Stored, base: str) -> bytes:
     return f'{{"fullUrl":"{base}/{place}"'.encode() + body + tail
 
 
-def _answer(answer: Answer, base: str, *, representation: bool) -> bytes:
-    if isinstance(answer, ChartloopError):
-        status = status_of(answer)
-        said = f'{{"response":{{"status":"{status} {REASONS[status]}","outcome":'.encode()
-        return said + outcome(answer.issues) + b"}}"
-    if isinstance(answer, Page):
-        return b'{"resource":' + searchset(answer, base, "") + b',"response":{"status":"200 OK"}}'
-    stored = answer.stored if isinstance(answer, Written) else answer
-    status = 200
+def _answer(answer: Answer, base: str, returns: str) -> bytes:
     if isinstance(answer, Written):
-        status = 204 if stored.deleted else 201 if answer.created else 200
-    response = {"status": f"{status} {REASONS[status]}", "etag": etag(stored), "lastModified": iso(stored.updated)}
-    if not stored.version:  # a conditional delete that found nothing
-        response = {"status": response["status"]}
-    if isinstance(answer, Written) and not stored.deleted:
+        return _written(answer, base, returns)
+    if isinstance(answer, ChartloopError):
+        return _entry(b"", {"status": _line(status_of(answer)), "outcome": msgspec.Raw(outcome(answer.issues))})
+    if isinstance(answer, Page):
+        render = history_bundle if answer.address.endswith("_history") else searchset
+        return _entry(render(answer, base, answer.address), {"status": _line(200)})
+    if isinstance(answer, Operated):
+        return _entry(answer.body, {"status": _line(answer.status), **({"etag": answer.etag} if answer.etag else {})})
+    if isinstance(answer, Bare):
+        return _entry(b"", {"status": _line(answer.status), **(_version_of(answer.stored) if answer.stored else {})})
+    return _entry(answer.body, {"status": _line(200), **_version_of(answer)})
+
+
+def _written(answer: Written, base: str, returns: str) -> bytes:
+    stored = answer.stored
+    response: dict[str, object] = {"status": _line(204 if stored.deleted else 201 if answer.created else 200)}
+    if stored.version:  # else a conditional delete that found nothing, or several
+        response |= _version_of(stored)
+    if not stored.deleted:
         response["location"] = f"{base}/{stored.type}/{stored.id}/_history/{stored.version}"
-    shown = stored.body and (representation or isinstance(answer, Stored))
-    body = b'"resource":' + stored.body + b"," if shown else b""
-    return b"{" + body + b'"response":' + msgspec.json.encode(response) + b"}"
+    if returns == "operationoutcome":
+        response["outcome"] = msgspec.Raw(outcome(written_issues(answer)))
+    return _entry(stored.body if returns == "representation" else b"", response)
+
+
+def _version_of(stored: Stored) -> dict[str, object]:
+    return {"etag": etag(stored), "lastModified": iso(stored.updated)}
+
+
+def _line(status: int) -> str:
+    return f"{status} {REASONS[status]}"
+
+
+def _entry(resource: bytes, response: dict[str, object]) -> bytes:
+    return b'{"resource":' * bool(resource) + resource + (b"," if resource else b"{") + b'"response":' + msgspec.json.encode(response) + b"}"

@@ -69,6 +69,12 @@ def preferences(environ: Mapping[str, Any]) -> Preferences:
     return Preferences("representation", "handling=lenient" in said)
 
 
+def bundle_preferences(environ: Mapping[str, Any]) -> Preferences:
+    """Read the Prefer header of a batch or transaction: its entries come back without their resources unless it asks for them."""
+    wanted = preferences(environ)
+    return wanted if "return=" in str(environ.get("HTTP_PREFER", "")).lower() else wanted._replace(returns="minimal")
+
+
 def if_match(environ: Mapping[str, Any]) -> IfMatch:
     """Read If-Match: a version, a list of versions or any."""
     return if_match_of(str(environ.get("HTTP_IF_MATCH", "")))

@@ -8,14 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from chartloop.kernel.access.scope import Scope
+from fhir_server.entry_request import EntryRequest
 from fhir_server.http.answer import HttpAnswer, http_date, json_answer
-from fhir_server.http.bundle import etag, searchset
+from fhir_server.http.bundle import searchset
 from fhir_server.http.calls import Call
 from fhir_server.http.negotiation import if_match
 from fhir_server.http.outcome import outcome
+from fhir_server.interactions.entry_reads import Operate, Operated
 from fhir_server.operations.parameters import as_query, given_meta, refuse_all, returned, trial
 from fhir_server.operations.reindex import jobs_as_parameters
+from fhir_server.preconditions import etag
 from fhir_server.repository import Repository, Written
+from fhir_server.validation.bundles import BundleEntry
 
 Answering = Callable[[Repository, str, Call, str, str], HttpAnswer]
 """Door, base URL, request, type and id (empty where the address names none) to an answer."""
@@ -38,6 +43,12 @@ def meta(door: Repository, _base: str, call: Call, type_: str, id_: str) -> Http
     """Answer GET or POST [type]/[id]/$meta."""
     refuse_all(call.body, call.query)
     return json_answer(returned("return", "Meta", door.meta(call.scope, type_, id_)))
+
+
+def meta_of_version(door: Repository, call: Call, type_: str, id_: str, version: int) -> HttpAnswer:
+    """Answer GET or POST Type/id/_history/version/$meta."""
+    refuse_all(call.body, call.query)
+    return json_answer(returned("return", "Meta", door.meta(call.scope, type_, id_, version)))
 
 
 def meta_add(door: Repository, _base: str, call: Call, type_: str, id_: str) -> HttpAnswer:
@@ -63,6 +74,18 @@ def _changed(change: Callable[..., tuple[Written, dict[str, Any]]], call: Call, 
     written, seen = change(call.scope, type_, id_, given_meta(call.body), if_match=if_match(call.environ))
     headers = ("ETag", etag(written.stored)), ("Last-Modified", http_date(written.stored.updated))
     return json_answer(returned("return", "Meta", seen), 200, *headers) if seen else HttpAnswer(200, headers, b"")
+
+
+def entry_operations(door: Repository, base: str) -> Operate:
+    """Carry out the operations of a Bundle's entries, each as a request of its own would."""
+
+    def operate(scope: Scope, entry: BundleEntry, request: EntryRequest) -> Operated:
+        name = request.operation.name if request.operation else ""
+        call = Call(scope, {"REQUEST_METHOD": request.method, "HTTP_IF_MATCH": entry.if_match}, entry.resource, request.query)
+        answer = ANSWERS[name](door, base, call, request.type, request.id)
+        return Operated(answer.status, answer.body, dict(answer.headers).get("ETag", ""))
+
+    return operate
 
 
 ANSWERS: Final[Mapping[str, Answering]] = {

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from chartloop.kernel.errors import ChartloopError, Issue
+from fhir_server.store import Written
 
 STATUS: Final[Mapping[str, int]] = MappingProxyType(
     {
@@ -37,6 +38,7 @@ REASONS: Final[Mapping[int, str]] = MappingProxyType(
     {
         200: "OK",
         201: "Created",
+        202: "Accepted",
         204: "No Content",
         304: "Not Modified",
         400: "Bad Request",
@@ -84,6 +86,11 @@ def outcome(issues: Iterable[Issue]) -> bytes:
     return msgspec.json.encode({"resourceType": "OperationOutcome", "issue": listed})
 
 
-def all_ok() -> bytes:
-    """Say that it went well."""
-    return outcome([Issue("information", "informational", "Done.")])
+def written_issues(written: Written) -> tuple[Issue, ...]:
+    """Say what was stored unchecked, or how many resources a delete took and how many it may not take, or that all went well."""
+    if not written.stored.deleted:
+        return written.warnings or (Issue("information", "informational", "Done."),)
+    taken = Issue("information", "informational", f"Deleted: {written.taken if written.changed else 0}.")
+    if not written.left:
+        return (taken,)
+    return taken, Issue("warning", "forbidden", f"Not yours to delete, and still there: {written.left}.")

@@ -18,7 +18,7 @@ from fhir_server.interactions.conditional_patch import conditional_patch
 from fhir_server.interactions.conditional_update import conditional_update
 from fhir_server.interactions.create import create
 from fhir_server.interactions.delete import delete
-from fhir_server.interactions.entry_reads import Answer, answer_read
+from fhir_server.interactions.entry_reads import PLAINLY, Answer, Reading, answer_read
 from fhir_server.interactions.patch import patch
 from fhir_server.interactions.update import update
 from fhir_server.patching.documents import entry_patch
@@ -28,7 +28,7 @@ from fhir_server.transaction_plan import naming
 from fhir_server.validation.bundles import BundleEntry, split_bundle
 
 
-def batch(store: Store, scope: Scope, bundle: bytes | Mapping[str, Any]) -> list[Answer]:
+def batch(store: Store, scope: Scope, bundle: bytes | Mapping[str, Any], reading: Reading = PLAINLY) -> list[Answer]:
     """Process the entries one by one; a failure is the answer of its entry alone."""
     scope = acting(scope, "batch")
     with refusals_audited(store, scope, "Bundle"):
@@ -36,14 +36,14 @@ def batch(store: Store, scope: Scope, bundle: bytes | Mapping[str, Any]) -> list
         split = split_bundle(encode(bundle))
         if split.type != "batch":
             raise Invalid("The Bundle must be of type batch.", code="value", expression="Bundle.type")
-    return [_answer(store, scope, index, entry) for index, entry in enumerate(split.entries)]
+    return [_answer(store, scope, index, entry, reading) for index, entry in enumerate(split.entries)]
 
 
-def _answer(store: Store, scope: Scope, index: int, entry: BundleEntry) -> Answer:
+def _answer(store: Store, scope: Scope, index: int, entry: BundleEntry, reading: Reading) -> Answer:
     try:
         with naming(index):
             request = entry_request(entry, store.base)
-            return _write(store, scope, entry, request) if request.method != "GET" else answer_read(store, scope, request)
+            return answer_read(store, scope, request, entry, reading) if request.reads else _write(store, scope, entry, request)
     except ChartloopError as error:
         return error
 

@@ -17,7 +17,7 @@ from chartloop.kernel.errors import ChartloopError, Invalid
 from fhir_server.auditing import refusals_audited
 from fhir_server.committing import commit
 from fhir_server.entry_request import EntryRequest, entry_request
-from fhir_server.interactions.entry_reads import Answer, answer_read, require_answer
+from fhir_server.interactions.entry_reads import PLAINLY, Answer, Reading, answer_read, require_answer
 from fhir_server.interactions.patch import require_patch
 from fhir_server.interactions.update import require_update
 from fhir_server.matching import criteria
@@ -36,7 +36,7 @@ ORDER: Final = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2}
 
 
 def transaction(
-    store: Store, scope: Scope, bundle: bytes | Mapping[str, Any], *, also: Also | None = None
+    store: Store, scope: Scope, bundle: bytes | Mapping[str, Any], *, also: Also | None = None, reading: Reading = PLAINLY
 ) -> list[Answer]:
     """Process every entry, in the order DELETE, POST, PUT and PATCH, GET; the answers are in the order of the entries."""
     scope = acting(scope, "transaction")
@@ -48,25 +48,28 @@ def transaction(
         requests = [_request(store, index, entry) for index, entry in enumerate(split.entries)]
         items = _items(store, scope, split.entries, requests)
         refuse_doubles(items)
-        _require_answers(store, scope, requests, items)
+        _require_answers(store, scope, requests, items, reading)
         done = commit(store, scope, partial(_prepare, store, scope, items), also) if items or also else {}
-    return [done[index] if request.method != "GET" else _read(store, scope, index, request) for index, request in enumerate(requests)]
+    return [
+        _read(store, scope, index, request, split.entries[index], reading) if request.reads else done[index]
+        for index, request in enumerate(requests)
+    ]
 
 
-def _require_answers(store: Store, scope: Scope, requests: Sequence[EntryRequest], items: Sequence[Item]) -> None:
+def _require_answers(store: Store, scope: Scope, requests: Sequence[EntryRequest], items: Sequence[Item], reading: Reading) -> None:
     """Let a read that cannot be answered fail the whole, while nothing is stored yet."""
     written = frozenset(item.reference for item in items)
     for index, request in enumerate(requests):
-        if request.method == "GET":
+        if request.reads:
             with naming(index):
-                require_answer(store, scope, request, written)
+                require_answer(store, scope, request, written, reading)
 
 
-def _read(store: Store, scope: Scope, index: int, request: EntryRequest) -> Answer:
+def _read(store: Store, scope: Scope, index: int, request: EntryRequest, entry: BundleEntry, reading: Reading) -> Answer:
     """Answer a read after the changes; they are stored by now, so that a failure is the answer of this entry alone."""
     try:
         with naming(index):
-            return answer_read(store, scope, request)
+            return answer_read(store, scope, request, entry, reading)
     except ChartloopError as error:
         return error
 
@@ -84,7 +87,7 @@ def _request(store: Store, index: int, entry: BundleEntry) -> EntryRequest:
 def _items(store: Store, scope: Scope, entries: Sequence[BundleEntry], requests: Sequence[EntryRequest]) -> list[Item]:
     items = []
     for index, (entry, request) in enumerate(zip(entries, requests, strict=True)):
-        if request.method == "GET":
+        if request.reads:
             continue
         with naming(index):
             items.append(_item(store, scope, index, entry, request))
@@ -113,5 +116,5 @@ def _own_id(entry: BundleEntry) -> str:
     """Look which id a resource gives itself; validation judges it."""
     try:
         return msgspec.json.decode(entry.resource, type=_Head).id
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""

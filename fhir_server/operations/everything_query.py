@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from chartloop.kernel.errors import Invalid, Issue
 from fhir_server.indexing.dates import date_bounds
+from fhir_server.query_pairs import query_pairs
 from fhir_server.search.query import CURSOR, MAX_COUNT
 from fhir_server.type_ids import TYPE_IDS
 
@@ -41,7 +42,7 @@ def parse_everything(type_: str, query: str) -> EverythingQuery:
         Invalid: Parameters are unknown (start and end belong to Patient) or malformed, all of them.
     """
     asked, issues, said = EverythingQuery(), [], []
-    for name, value in parse_qsl(query, keep_blank_values=True, max_num_fields=200):
+    for name, value in query_pairs(query):
         if name == CURSOR:
             asked.cursor = value
             continue

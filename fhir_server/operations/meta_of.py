@@ -13,7 +13,7 @@ from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.db import Session
 from chartloop.kernel.errors import Gone, Invalid, NotFound
 from fhir_server.auditing import record, refusals_audited
-from fhir_server.rows import Row, by_rids, current
+from fhir_server.rows import Row, at_version, by_rids, current
 from fhir_server.search.params import for_type
 from fhir_server.store import Store, Stored, acting, require
 from fhir_server.type_filters import readable
@@ -25,18 +25,19 @@ _MOST: Final = 1000
 """Most different index values of one kind that a summary is made of."""
 
 
-def meta_of(store: Store, scope: Scope, type_: str = "", id_: str = "") -> dict[str, Any]:
+def meta_of(store: Store, scope: Scope, type_: str = "", id_: str = "", version: int | None = None) -> dict[str, Any]:
     """Return a Meta, after the audit record of it is durable."""
     operating = acting(scope, "operation")
-    place = "/".join(part for part in (type_, id_, "$meta") if part)
+    place = "/".join(part for part in (type_, id_, *(() if version is None else ("_history", str(version))), "$meta") if part)
     with refusals_audited(store, operating, place):
         if type_:
-            require(store, acting(scope, "read" if id_ else "search"), type_)
+            require(store, acting(scope, "vread" if version is not None else "read" if id_ else "search"), type_)
         if not id_:
             found, rows = _summary(store, acting(scope, "search"), [type_] if type_ else list(TYPE_IDS))
         else:
-            row = _current(store, acting(scope, "read"), type_, id_)
-            found, rows = meta_shown(visible(store, acting(scope, "read"), row), row.labels), [row]
+            reading = acting(scope, "read" if version is None else "vread")
+            row = _current(store, reading, type_, id_) if version is None else _version(store, reading, type_, id_, version)
+            found, rows = meta_shown(visible(store, reading, row), row.labels), [row]
     targets = [f"{row.reference}/_history/{row.version}" for row in rows]
     store.audit.access(record(operating, targets or [place], (row.patient for row in rows)))
     return found
@@ -58,6 +59,16 @@ def key_of(coding: Mapping[str, Any]) -> tuple[Any, Any]:
 
 def _current(store: Store, scope: Scope, type_: str, id_: str) -> Row:
     row = current(store.db, type_, id_, store.access.row_filter(scope, type_))
+    if row is None:
+        raise NotFound
+    if row.deleted:
+        raise Gone
+    return row
+
+
+def _version(store: Store, scope: Scope, type_: str, id_: str, version: int) -> Row:
+    with store.db.read() as session:
+        row = at_version(session, type_, id_, version, store.access.row_filter(scope, type_, version_labels=True))
     if row is None:
         raise NotFound
     if row.deleted:

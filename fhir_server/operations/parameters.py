@@ -6,11 +6,12 @@ Spec: https://hl7.org/fhir/R4/parameters.html
 from __future__ import annotations
 
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 
 from chartloop.kernel.errors import Invalid
+from fhir_server.query_pairs import query_pairs
 from fhir_server.validation.resources import validate
 
 _EVERYWHERE: Final = frozenset({"_format", "_pretty"})
@@ -46,7 +47,7 @@ def as_query(body: bytes) -> str:
 
 def refuse_all(body: bytes, query: str) -> None:
     """Refuse parameters of an operation that has none."""
-    for name, _ in parse_qsl("&".join((query, as_query(body))), keep_blank_values=True, max_num_fields=20):
+    for name, _ in query_pairs("&".join((query, as_query(body))), 20):
         if name not in _EVERYWHERE:
             raise Invalid(f"Parameter {name[:64]!r} is not supported here.", code="not-supported", expression=f"http.{name[:64]}")
 
@@ -67,7 +68,7 @@ def trial(body: bytes, query: str, *, of_instance: bool) -> tuple[str, bytes]:
     Raises:
         Invalid: A parameter is unknown; profiles are not supported.
     """
-    said = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True, max_num_fields=20) if name not in _EVERYWHERE]
+    said = [(name, value) for name, value in query_pairs(query, 20) if name not in _EVERYWHERE]
     resource = body
     if (parts := _parts(body)) is not None:
         resource = b""
@@ -99,7 +100,10 @@ def _parts(body: bytes) -> list[dict[str, msgspec.Raw]] | None:
 
 
 def _text(value: msgspec.Raw | None) -> str:
-    found = msgspec.json.decode(value) if value is not None else ""
+    try:
+        found = msgspec.json.decode(value) if value is not None else ""
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
     return found if isinstance(found, str) else ""
 
 

@@ -35,7 +35,7 @@ class Position(NamedTuple):
 
 def seal(secret: bytes, subject: Subject, query: str, position: Position) -> str:
     """Write a position as a token: encrypted, because internal numbers would tell how much is hidden."""
-    said = [list(position.after), position.snapshot, _reader(secret, subject), position.back]
+    said = [list(position.after), position.snapshot, reader_of(secret, subject), position.back]
     payload = json.dumps(said, separators=(",", ":"), ensure_ascii=False).encode()
     padded = payload + b" " * (-len(payload) % _BLOCK)
     return base64.urlsafe_b64encode(_cipher(secret).encrypt(padded, [query.encode()])).decode().rstrip("=")
@@ -54,7 +54,7 @@ def unseal(secret: bytes, subject: Subject, query: str, token: str) -> Position:
         after, snapshot, reader, back = msgspec.json.decode(payload, type=tuple[list[int | float | str], int, str, bool])
     except (binascii.Error, ValueError, InvalidTag, msgspec.ValidationError):
         raise Invalid("This page link was changed, or belongs to another query.") from None
-    if reader != _reader(secret, subject):
+    if reader != reader_of(secret, subject):
         raise Forbidden("This page link belongs to another reader.")
     return Position(tuple(after), snapshot, back)
 
@@ -64,7 +64,8 @@ def _cipher(secret: bytes) -> AESSIV:
     return AESSIV(hmac.digest(secret, b"page links", "sha512"))
 
 
-def _reader(secret: bytes, subject: Subject) -> str:
+def reader_of(secret: bytes, subject: Subject) -> str:
+    """Name a reader: another role, patient or set of scopes is another one."""
     parts: Sequence[str] = (
         subject.id, subject.role, subject.user, subject.patient, subject.purpose, " ".join(sorted(subject.scopes)),
     )  # fmt: skip

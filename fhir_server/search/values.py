@@ -122,15 +122,14 @@ def unescape(text: str) -> str:
 
 def split(text: str, separator: str) -> list[str]:
     """Split at a separator that is not escaped; the parts keep their escapes."""
-    parts = [""]
-    escaped = False
-    for letter in text:
+    parts: list[str] = []
+    start, escaped = 0, False
+    for place, letter in enumerate(text):
         if letter == separator and not escaped:
-            parts.append("")
-        else:
-            parts[-1] += letter
+            parts.append(text[start:place])
+            start = place + 1
         escaped = letter == "\\" and not escaped
-    return parts
+    return [*parts, text[start:]]
 
 
 def token(text: str) -> Token | None:

@@ -98,7 +98,9 @@ class StructTypes:
         for element in elements:
             attribute = _attribute(element.name)
             if element.choice:
-                yield _choice_check([_attribute(name) for name in self._names(element)], required=element.required)
+                names = list(self._names(element))
+                yield _choice_check([_attribute(name) for name in names], required=element.required)
+                yield from (_each(_attribute(name), _check_base64) for name in names if name.endswith("Base64Binary"))
             elif "Resource" in element.types:
                 yield _each(attribute, lambda raw: self._accept(raw, node))
             elif "base64Binary" in element.types:

@@ -52,7 +52,7 @@ def _chart(number: int) -> list[dict[str, Any]]:
 ANSWERS: dict[str, tuple[Said, Said, Said]] = {
     "DocumentReference/1": ((200, "1", None), (403, "", None), (404, "", None)),
     "DocumentReference/1/_history/1": ((200, "1", None), (403, "", None), (404, "", None)),
-    "DocumentReference/1/_history": ((200, "1", None), (403, "", None), (404, "", None)),
+    "DocumentReference/1/_history": ((200, "1", 1), (403, "", None), (404, "", None)),
     "DocumentReference/_history": ((200, "1 2", None), (403, "", None), (200, "2", None)),
     "_history?_count=50": ((200, "1 2", None), (200, "", None), (200, "2", None)),
     "DocumentReference?_total=accurate": ((200, "1 2", 2), (403, "", None), (200, "2", 1)),

@@ -1,0 +1,1 @@
+"""Requests that are answered later: FHIR's asynchronous pattern."""

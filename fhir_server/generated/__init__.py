@@ -1,0 +1,1 @@
+"""Descriptions of this API that are generated from the tables that route it."""
