@@ -138,6 +138,14 @@ class Definitions:
         """Whether this is a concrete resource type."""
         return name in self._resource_set
 
+    def has_type(self, name: str) -> bool:
+        """Whether R4 has a type of this name, abstract ones too."""
+        return name in self._kinds
+
+    def base(self, name: str) -> str:
+        """The type that a type specializes; empty for one that specializes none."""
+        return self._kinds[name][2] if name in self._kinds else ""
+
     def search_ids(self, type_: str) -> Mapping[str, int]:
         """Stable number of each search parameter of a type."""
         return self._search_ids.get(type_, {})
