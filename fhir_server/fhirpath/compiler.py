@@ -24,6 +24,7 @@ _MODULES: Final = (functions_collections, functions_convert, functions_fhir, fun
 """They register their functions when they are imported."""
 _CODE_SYSTEMS: Final = {"ucum": "http://unitsofmeasure.org", "sct": "http://snomed.info/sct", "loinc": "http://loinc.org"}
 _PREFIXES: Final = {"vs-": "http://hl7.org/fhir/ValueSet/", "ext-": "http://hl7.org/fhir/StructureDefinition/"}
+_RESOURCES: Final = frozenset({"context", "resource", "rootResource"})
 _TYPE_FUNCTIONS: Final = frozenset({"is", "as", "ofType"})
 
 
@@ -61,7 +62,7 @@ class Compiler:
 
     def _variable(self, node: Variable) -> Evaluate:
         name, at = node.name, node.at
-        if name in ("context", "resource", "rootResource"):
+        if name in _RESOURCES:
             attribute = "root" if name == "rootResource" else name
             return lambda scope: [getattr(scope.run, attribute)]
         known = _CODE_SYSTEMS.get(name) or next((url + name.removeprefix(prefix) for prefix, url in _PREFIXES.items() if name.startswith(prefix)), None)
@@ -86,7 +87,17 @@ class Compiler:
         if isinstance(node.then, Special):
             raise Meaningless("a path does not go through this", node.at)
         name = node.then.name
-        return lambda scope: _below(target(scope), name, scope)
+        if not _is_fixed(node):
+            return lambda scope: _below(target(scope), name, scope)
+        place = object()
+
+        def once(scope: Scope) -> Collection:
+            found = scope.run.fixed.get(place)
+            if found is None:
+                found = scope.run.fixed[place] = _below(target(scope), name, scope)
+            return found
+
+        return once
 
     def _applied(self, target: Evaluate, node: Call) -> Evaluate:
         """A function on what a target finds."""
@@ -96,6 +107,8 @@ class Compiler:
         if name == "sort":
             return sorting.sort(target, node.arguments, self.compile, at)
         function = _function(node)
+        if name == "matches" and self._published:
+            function = FUNCTIONS["matchesFull"]
         arguments = [self.compile(argument) for argument in node.arguments]
         if function.lazy:
             lazy = function.lazy
@@ -166,6 +179,13 @@ class Compiler:
             return [item for item in found if test(item)]
 
         return only
+
+
+def _is_fixed(node: Node) -> bool:
+    """Whether a path begins at the resource itself: it finds the same for every item that is looked at."""
+    if isinstance(node, Step):
+        return isinstance(node.then, Name) and _is_fixed(node.target)
+    return isinstance(node, Variable) and node.name in _RESOURCES
 
 
 def _function(node: Call) -> Function:

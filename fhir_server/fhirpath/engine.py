@@ -70,7 +70,8 @@ def compile(expression: str, type_: str = "", *, published: bool = False) -> Exp
     Args:
         expression: The FHIRPath.
         type_: Type of what it will be asked of ("Patient", "Patient.contact", "HumanName"). Where it is given, every name in a path must exist.
-        published: Read it as loosely as expressions published with R4 need it: `as` filters lists, and `is Boolean` means FHIR's boolean too.
+        published: Read it as loosely as expressions published with R4 need it: `as` filters lists, `is Boolean` means FHIR's boolean
+            too, and `matches` asks for all of a text.
 
     Raises:
         Unreadable: It is not FHIRPath.

@@ -15,7 +15,7 @@ from fhir_server.fhirpath.errors import TooCostly
 from fhir_server.fhirpath.parts import Part
 from fhir_server.fhirpath.temporal import Temporal, read_temporal
 
-MAX_STEPS: Final = 1_000_000
+MAX_STEPS: Final = 300_000
 Collection = list[Any]
 Resolve = Callable[[str, "Run"], Part | None]
 MemberOf = Callable[[Part, str], bool | None]
@@ -33,13 +33,23 @@ class World:
     max_steps: int = MAX_STEPS
 
 
+class Budget:
+    """Steps that one or several evaluations may take together."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, steps: int = MAX_STEPS) -> None:
+        """Take the number of steps."""
+        self.left = steps
+
+
 class Run:
     """One evaluation of one expression."""
 
     __dict__: dict[str, Any]
 
-    def __init__(self, world: World, context: Part, resource: Part, root: Part) -> None:
-        """Take the world, the part that is looked at (%context), the resource it is in, and the one that contains that."""
+    def __init__(self, world: World, context: Part, resource: Part, root: Part, budget: Budget | None = None) -> None:
+        """Take the world, the part that is looked at (%context), the resource it is in, the one that contains that, and the steps there are."""
         self.world = world
         self.context = context
         self.resource = resource
@@ -48,7 +58,9 @@ class Run:
         """Whether a comparison had no answer, because a date is too coarse or units do not compare."""
         self.unresolved = False
         """Whether a reference was not resolved."""
-        self._left = world.max_steps
+        self.fixed: dict[object, Collection] = {}
+        """What paths from %context, %resource and %rootResource found."""
+        self._budget = budget or Budget(world.max_steps)
 
     def spend(self, steps: int) -> None:
         """Take steps from those that are left.
@@ -56,8 +68,8 @@ class Run:
         Raises:
             TooCostly: None are left.
         """
-        self._left -= steps
-        if self._left < 0:
+        self._budget.left -= steps
+        if self._budget.left < 0:
             raise TooCostly("the expression takes too many steps")
 
     @cached_property
