@@ -36,7 +36,7 @@ def holds(resource: Mapping[str, Any], body: bytes) -> bool:
         resource: A resource whose structure is right.
         body: The JSON that it came as.
     """
-    if _ONLY_ID.search(body):  # ele-1: an element that has an id and nothing else
+    if _ONLY_ID.search(body) and not _elements_hold(resource):
         return False
     local = (b"#" in body and b'"#' in body) or (b"\\" in body and b"\\u0023" in body)
     if local and resource["resourceType"] in ("Bundle", "Parameters"):
@@ -54,6 +54,26 @@ def _resource_holds(resource: Any, root: Any) -> bool:
         return False
     check = _check_of(resource["resourceType"])
     return check is None or check(resource, resource, root)
+
+
+def _elements_hold(value: Any) -> bool:
+    """ele-1: no element has an id and nothing else; beside the value of a primitive it may stand alone."""
+    waiting = [value]
+    while waiting:
+        owner = waiting.pop()
+        for key, held in owner.items():
+            for index, item in enumerate(held if isinstance(held, list) else (held,)):
+                if not isinstance(item, dict):
+                    continue
+                if item.keys() == {"id"} and not (key[0] == "_" and _valued_at(owner.get(key[1:]), index)):
+                    return False
+                waiting.append(item)
+    return True
+
+
+def _valued_at(held: Any, index: int) -> bool:
+    values = held if isinstance(held, list) else [held]
+    return index < len(values) and values[index] is not None
 
 
 def _local_in_bytes(body: bytes) -> set[str]:

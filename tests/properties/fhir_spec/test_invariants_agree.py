@@ -63,9 +63,10 @@ def value(type_: str, words: list[str], depth: int) -> st.SearchStrategy[Any] | 
     return values(type_, words, depth - 1) if depth else None
 
 
+@pytest.mark.long
 @pytest.mark.conformance("FHIR R4: validation", "conditions generated for speed hold only where the published invariant holds")
 @pytest.mark.parametrize("case", CONDITIONS, ids=[f"{path} {constraint.key}" for path, constraint, _ in CONDITIONS])
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_where_a_condition_suffices_the_invariant_holds(case: Any, data: st.DataObject) -> None:
     path, constraint, condition = case

@@ -24,6 +24,7 @@ ORGANIZATION: dict[str, Any] = {"resourceType": "Organization", "name": "A"}
 BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("ele-1", "Patient.name[0]", {"resourceType": "Patient", "name": [{"id": "a"}]}),
     ("ele-1", "Patient.birthDate", {"resourceType": "Patient", "_birthDate": {"id": "a"}}),
+    ("ele-1", "Patient.name[0].given[0]", {"resourceType": "Patient", "name": [{"given": [None, "B"], "_given": [{"id": "a"}, None]}]}),
     ("obs-3", "Observation.referenceRange[0]", {**OBSERVATION, "referenceRange": [{"appliesTo": [{"text": "x"}]}]}),
     ("obs-6", "Observation", {**OBSERVATION, "valueString": "a", "dataAbsentReason": {"text": "x"}}),
     ("obs-7", "Observation", {**OBSERVATION, "valueString": "a", "component": [{"code": OBSERVATION["code"], "valueString": "b"}]}),
@@ -70,6 +71,7 @@ HOLDING: list[dict[str, Any]] = [
     {**OBSERVATION, "subject": {"reference": "#p"}, "contained": [{"resourceType": "Patient", "id": "p"}]},
     {**OBSERVATION, "valueRange": {"low": {"value": 900, "code": "g", "system": UCUM}, "high": {"value": 1, "code": "kg", "system": UCUM}}},
     {"resourceType": "Patient", "birthDate": "2000-01-01", "_birthDate": {"id": "a"}},
+    {"resourceType": "Patient", "name": [{"given": ["A", "B"], "_given": [None, {"id": "a"}]}]},
     {"resourceType": "CareTeam", "participant": [{"member": {"reference": "Practitioner/1"}, "onBehalfOf": {"reference": "Organization/1"}}]},
     {"resourceType": "Bundle", "type": "collection", "entry": [{"fullUrl": "http://x/Patient/1", "resource": {"resourceType": "Patient"}}, {"resource": {"resourceType": "Patient"}}]},
 ]  # fmt: skip
