@@ -110,7 +110,7 @@ def _unchecked(validated: Validated) -> Iterator[Issue]:
     yield from validated.warnings
     for where in _with_profiles(validated.resource, validated.type):
         yield Issue("information", "not-supported", "Profiles are not checked: the base specification alone is.", where)
-    yield Issue("information", "not-supported", "The invariants of the base specification are checked in part; slices and profiles are not.")
+    yield Issue("information", "not-supported", "The base specification is checked, with its invariants; slices and profiles are not.")
 
 
 def _with_profiles(resource: Mapping[str, Any], path: str) -> Iterator[str]:

@@ -62,6 +62,16 @@ class ComponentFact(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Constraint:
+    """One constraint as published: `severity` is error or warning."""
+
+    key: str
+    severity: str
+    human: str
+    expression: str
+
+
+@dataclass(frozen=True, slots=True)
 class SearchParameterFact:
     """One SearchParameter as published."""
 
@@ -102,6 +112,12 @@ class Definitions:
     def _value_sets(self) -> list[ValueSet]:
         facts = self._section("valueSets", list[tuple[str, dict[str, frozenset[str]] | None]])
         return [ValueSet(url, codes) for url, codes in facts]
+
+    @cached_property
+    def _constraints(self) -> dict[str, tuple[Constraint, ...]]:
+        table = [Constraint(*fact) for fact in self._section("constraints", list[tuple[str, str, str, str]])]
+        found: dict[str, list[int]] = self._section("constrained", dict[str, list[int]])
+        return {path: tuple(table[index] for index in indexes) for path, indexes in found.items()}
 
     @cached_property
     def _kinds(self) -> dict[str, tuple[str, bool, str]]:
@@ -147,6 +163,14 @@ class Definitions:
         """Whether this is a concrete resource type."""
         return name in self._resource_set
 
+    def has_type(self, name: str) -> bool:
+        """Whether R4 has a type of this name, abstract ones too."""
+        return name in self._kinds
+
+    def base(self, name: str) -> str:
+        """The type that a type specializes; empty for one that specializes none."""
+        return self._kinds[name][2] if name in self._kinds else ""
+
     def search_ids(self, type_: str) -> Mapping[str, int]:
         """Stable number of each search parameter of a type."""
         return self._search_ids.get(type_, {})
@@ -160,6 +184,15 @@ class Definitions:
         if node not in self._nodes and node.partition(".")[0] in self._types:
             self._load_type(node.partition(".")[0])
         return node in self._nodes
+
+    @property
+    def constrained_paths(self) -> tuple[str, ...]:
+        """Where the definitions demand something."""
+        return tuple(self._constraints)
+
+    def constraints(self, path: str) -> tuple[Constraint, ...]:
+        """What the definitions demand at a path ("Patient.contact"), or of every value of a type ("Quantity") beside what its base demands."""
+        return self._constraints.get(path, ())
 
     def elements(self, node: str) -> tuple[Element, ...]:
         """Elements of a type ("Patient", "HumanName") or of a backbone inside it ("Patient.contact")."""

@@ -1,6 +1,6 @@
 """Make the compact facts file from a FHIR package: python -m fhir_server.spec.generate PACKAGE OUT.
 
-The facts (paths, types, cardinalities, codes, expressions; no prose) come from hl7.fhir.r4.core, which is CC0-1.0.
+The facts (paths, types, cardinalities, codes, constraints, expressions) come from hl7.fhir.r4.core, which is CC0-1.0.
 The output depends on the package alone, so a test can make it again and compare.
 Spec: https://hl7.org/fhir/R4/downloads.html
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import zstandard
 
+from fhir_server.spec.constraint_facts import constraint_facts
 from fhir_server.spec.package import Package, read_package
 from fhir_server.spec.search_facts import compartment_facts, search_facts, search_ids
 from fhir_server.spec.structure_facts import StructureFacts
@@ -26,11 +27,14 @@ def make_facts(package: Package) -> bytes:
     structures = StructureFacts(package)
     expansions = ValueSetFacts(package)
     parameters = search_facts(package)
+    constraints, constrained = constraint_facts(package)
     sections: dict[str, object] = {
         "about": {"fhirVersion": "4.0.1", "source": "hl7.fhir.r4.core#4.0.1", "licence": "CC0-1.0"},
         "types": {name: structures.types[name] for name in sorted(structures.types)},
         "targets": structures.targets,
         "valueSets": [[url, expansions.expand(url)] for url in structures.value_sets],
+        "constraints": constraints,
+        "constrained": constrained,
         "codeSystems": sorted(package.by_url("CodeSystem")),
         "searchParameters": parameters,
         "searchIds": search_ids(parameters, structures.types),

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from chartloop.kernel.errors import ChartloopError, Invalid, Issue, Unprocessable
+from fhir_server.validation.bundle_outline import bundle_errors
 from fhir_server.validation.errors import MAX_ISSUES, resource_errors
 from fhir_server.validation.fast import shell_passes
-from fhir_server.validation.invariants import bundle_errors
 from fhir_server.validation.parsing import check_text, parse
 from fhir_server.validation.resources import Validated, validate
 

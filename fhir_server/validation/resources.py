@@ -6,8 +6,9 @@ Spec: https://hl7.org/fhir/R4/validation.html
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from chartloop.kernel.errors import Invalid, Issue, Unprocessable
@@ -15,7 +16,8 @@ from fhir_server.references import is_conditional, references_in
 from fhir_server.spec.definitions import r4
 from fhir_server.validation.errors import MAX_ISSUES, resource_errors
 from fhir_server.validation.fast import passes
-from fhir_server.validation.invariants import invariant_errors
+from fhir_server.validation.holding import holds
+from fhir_server.validation.invariants import invariant_errors, invariant_issues
 from fhir_server.validation.parsing import check_text, has_empty_object, parse
 from fhir_server.validation.unchecked import unchecked_codes
 
@@ -30,8 +32,8 @@ class Validated:
 
     @property
     def warnings(self) -> tuple[Issue, ...]:
-        """What was not checked (codes of systems that are not loaded); computed when asked for."""
-        return tuple(islice(unchecked_codes(self.resource), MAX_ISSUES))
+        """Invariants that warn, and what was not checked (codes of systems that are not loaded, what nobody can decide); computed when asked for."""
+        return tuple(islice(chain(invariant_issues(self.resource), unchecked_codes(self.resource)), MAX_ISSUES))
 
 
 def validate(body: bytes, *, type_: str | None = None, path: str = "", conditional: bool = False) -> Validated:
@@ -54,8 +56,9 @@ def validate(body: bytes, *, type_: str | None = None, path: str = "", condition
     resource = parse(body)
     name = _type_of(resource, type_, path)
     if has_empty_object(body) or not passes(name, body):
-        _raise(resource_errors(resource, path))
-    _raise(invariant_errors(resource, body, path or name))
+        _raise(_structure_errors(resource, path, path or name))
+    if not holds(resource, body):
+        _raise(invariant_errors(resource, path or name))
     if not conditional and b"?" in body:
         _raise(_conditional_errors(resource, path or name))
     return Validated(name, resource.get("id", ""), resource)
@@ -69,6 +72,20 @@ def _type_of(resource: object, wanted: str | None, path: str) -> str:
     if wanted is not None and name != wanted:
         raise Invalid(f"the resourceType must be {wanted}", code="invalid", expression=where)
     return name
+
+
+def _structure_errors(resource: dict[str, Any], path: str, root: str) -> Iterator[Issue]:
+    """What is wrong with the structure, and which invariants are broken at places that this does not touch."""
+    wrong = list(islice(resource_errors(resource, path), MAX_ISSUES))
+    yield from wrong
+    if wrong:
+        with suppress(AttributeError, KeyError, TypeError, ValueError):  # invariants ask what has the right structure; this has not
+            yield from [issue for issue in invariant_errors(resource, root) if not any(_touches(issue.expression, other.expression) for other in wrong)]
+
+
+def _touches(place: str, other: str) -> bool:
+    """Whether one place is the other, or holds it."""
+    return place == other or place.startswith((f"{other}.", f"{other}[")) or other.startswith((f"{place}.", f"{place}["))
 
 
 def _conditional_errors(resource: dict[str, Any], path: str) -> Iterator[Issue]:

@@ -20,6 +20,7 @@ from tests.integration.fhir_server.test_hidden import ACT, COMMON, HIDDEN
 from tests.integration.fhir_server.test_http import Api
 
 P1, P2 = {"reference": "Patient/p1"}, {"reference": "Patient/p2"}
+ACTIVE = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical", "code": "active"}]}
 CODE = {"coding": [{"system": "http://loinc.org", "code": "29463-7"}]}
 
 
@@ -38,7 +39,7 @@ CHART: list[dict[str, Any]] = [
      "period": {"start": "2024-04-30", "end": "2024-05-02"}},
     _observation("late", effectiveDateTime="2025-05-01", performer=[{"reference": f"{BASE}/Practitioner/doc"}]),
     _observation("theirs", subject=P2, encounter={"reference": "Encounter/e1"}),
-    {"resourceType": "AllergyIntolerance", "id": "a1", "patient": P1, "code": {"text": 'Nuts "reference":"Practitioner/stranger"'}},
+    {"resourceType": "AllergyIntolerance", "id": "a1", "clinicalStatus": ACTIVE, "patient": P1, "code": {"text": 'Nuts "reference":"Practitioner/stranger"'}},
     _observation("about", focus=[P2], effectiveDateTime="2025-06-01"),
 ]  # fmt: skip
 WHOLE = ["Patient/p1", "Observation/early", "Encounter/e1", "Observation/late", "AllergyIntolerance/a1", "Observation/about",

@@ -87,7 +87,7 @@ def test_prefer_chooses_what_a_write_returns(api: Api) -> None:
 @pytest.mark.conformance("What must be real underneath", "FHIR: a code that no loaded code system knows is stored, with a warning in the outcome")
 def test_an_unknown_code_is_stored_with_a_warning_in_the_outcome(api: Api) -> None:
     coding = {"system": "urn:house:codes", "code": "knee-7"}
-    basic = {"resourceType": "Basic", "code": {"coding": [coding]}}
+    basic = {"resourceType": "Basic", "text": {"status": "generated", "div": '<div xmlns="http://www.w3.org/1999/xhtml">A knee</div>'}, "code": {"coding": [coding]}}
     made = api("POST", "/fhir/Basic", basic, Prefer="return=OperationOutcome")
     assert made.status_code == 201
     warning = {

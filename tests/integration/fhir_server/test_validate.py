@@ -14,7 +14,7 @@ from tests.integration.fhir_server.test_http import Api
 PSY = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSY"}
 GOOD = {"resourceType": "Patient", "gender": "female", "birthDate": "1970-01-01"}
 BAD = {"resourceType": "Patient", "gender": "f", "birthDate": "soon", "contact": [{"gender": "male"}], "nme": 1}
-UNCHECKED = "The invariants of the base specification are checked in part; slices and profiles are not."
+UNCHECKED = "The base specification is checked, with its invariants; slices and profiles are not."
 
 
 @pytest.fixture
@@ -40,7 +40,10 @@ def _count(api: Api, type_: str = "Patient") -> int:
 
 @pytest.mark.conformance("FHIR R4: operations", "$validate: every error with its place in one OperationOutcome, and nothing is stored")
 def test_every_error_has_its_place(api: Api) -> None:
-    expected = [("error", "code-invalid", "Patient.gender"), ("error", "value", "Patient.birthDate"), ("error", "structure", "Patient.nme")]
+    expected = [
+        ("error", "code-invalid", "Patient.gender"), ("error", "value", "Patient.birthDate"), ("error", "structure", "Patient.nme"),
+        ("error", "invariant", "Patient.contact[0]"),
+    ]  # fmt: skip
     for body in (BAD, _parameters({"name": "resource", "resource": BAD}), _parameters({"name": "mode", "valueCode": "create"}, {"name": "resource", "resource": BAD})):
         assert _issues(api("POST", "/fhir/Patient/$validate", body)) == expected
     assert _issues(api("POST", "/fhir/Patient/$validate", {**GOOD, "contact": [{"gender": "male"}]})) == [("error", "invariant", "Patient.contact[0]")]
@@ -54,13 +57,15 @@ def test_what_was_not_checked_is_said(api: Api) -> None:
     basic = {"resourceType": "Basic", "meta": {"profile": ["urn:a"]}, "code": {"coding": [{"system": "urn:house:codes", "code": "knee-7"}]}}
     answer = api("POST", "/fhir/Basic/$validate", basic)
     assert _issues(answer) == [
-        ("information", "informational", ""), ("warning", "not-found", "Basic.code.coding[0]"),
+        ("information", "informational", ""), ("warning", "invariant", "Basic"), ("warning", "not-found", "Basic.code.coding[0]"),
         ("information", "not-supported", "Basic.meta.profile"), ("information", "not-supported", ""),
     ]  # fmt: skip
     said = [each["diagnostics"] for each in json.loads(answer.data)["issue"]]
-    assert said[1] == "the code system is not loaded: the code was not checked"
+    assert said[1] == "dom-6: A resource should have narrative for robust management"
+    assert said[2] == "the code system is not loaded: the code was not checked"
     assert said[-1] == UNCHECKED
-    assert _issues(api("POST", "/fhir/Patient/$validate", GOOD)) == [("information", "informational", ""), ("information", "not-supported", "")]
+    narrated = {**GOOD, "text": {"status": "generated", "div": '<div xmlns="http://www.w3.org/1999/xhtml">Ada</div>'}}
+    assert _issues(api("POST", "/fhir/Patient/$validate", narrated)) == [("information", "informational", ""), ("information", "not-supported", "")]
     assert (_count(api), _count(api, "Basic")) == (0, 0)
 
 
@@ -68,7 +73,7 @@ def test_what_was_not_checked_is_said(api: Api) -> None:
 def test_modes_say_what_the_interaction_would_say(api: Api) -> None:
     api("PUT", "/fhir/Patient/p1", {**GOOD, "id": "p1"})
     changed = {**GOOD, "id": "p1", "active": True}
-    fine = [("information", "informational", ""), ("information", "not-supported", "")]
+    fine = [("information", "informational", ""), ("warning", "invariant", "Patient"), ("information", "not-supported", "")]
     assert _issues(api("POST", "/fhir/Patient/p1/$validate", changed)) == fine
     assert _issues(api("POST", "/fhir/Patient/$validate?mode=update", changed)) == fine
     assert _issues(api("POST", "/fhir/Patient/$validate?mode=update", GOOD)) == [("error", "required", "Patient.id")]

@@ -80,7 +80,7 @@ RESOURCES = [
           valueSampledData={"origin": quantity(0, "/min"), "period": 1200000, "dimensions": 1, "data": "60 E 63"}, **HOME),
     event("Observation", "smoke", status="final", category=category("social-history"), code=concept(LOINC, "72166-2"), effectiveDateTime="2026-11-21", performer=[{"reference": "Patient/mara"}],
           valueCodeableConcept=concept(SNOMED, "77176002")),
-    {"resourceType": "AllergyIntolerance", "id": "a1", "patient": {"reference": "Patient/mara"}, "code": concept(SNOMED, "91936005"), "recordedDate": "2026-11-21T09:00:00-05:00"},
+    {"resourceType": "AllergyIntolerance", "id": "a1", "clinicalStatus": concept("http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical", "active"), "patient": {"reference": "Patient/mara"}, "code": concept(SNOMED, "91936005"), "recordedDate": "2026-11-21T09:00:00-05:00"},
     event("DocumentReference", "n1", status="current", type=concept(LOINC, "11506-3"), date="2026-11-22T15:00:00Z", context=HOME | {"encounter": [{"reference": "Encounter/stay"}]},
           content=[{"attachment": {"contentType": "text/plain", "data": "TWFyYSBpcyB0aXJlZC4="}}]),
 ]  # fmt: skip

@@ -178,7 +178,7 @@ def test_a_rebuild_leaves_one_audit_record(world):
 @pytest.mark.conformance("OMOP", "no business identifier, name or address enters the CDM")
 def test_no_identifier_enters_the_cdm(world):
     secrets = ("SECRET-MRN", "Geheimer", "Hauptstrasse", "555-0100", "SECRET-VISIT")
-    world.put(patient(identifier=[{"system": "urn:mrn", "value": "SECRET-MRN"}], name=[{"family": "Geheimer"}], address=[{"line": ["Hauptstrasse 1"]}], telecom=[{"value": "555-0100"}]))
+    world.put(patient(identifier=[{"system": "urn:mrn", "value": "SECRET-MRN"}], name=[{"family": "Geheimer"}], address=[{"line": ["Hauptstrasse 1"]}], telecom=[{"system": "phone", "value": "555-0100"}]))
     world.put(visit(identifier=[{"system": "urn:visit", "value": "SECRET-VISIT"}]))
     world.put(weight(encounter={"reference": "Encounter/e"}, note=[{"text": "Frau Geheimer"}], identifier=[{"system": "urn:x", "value": "SECRET-MRN"}]))
     world.follow()

@@ -150,7 +150,7 @@ ALIVE = {"name": [NAME], "deceasedBoolean": False}
         (fhirpath_operation("move", "Patient.name.given", source=1, destination=0), {**ALIVE, "name": [{"given": ["Bo", "Ann"], "_given": [{"id": "b"}, None]}]}),
         (fhirpath_operation("add", "Patient.name", name="given", value={"valueString": "Cy"}),
          {**ALIVE, "name": [{"given": ["Ann", "Bo", "Cy"], "_given": [None, {"id": "b"}, None]}]}),
-        (fhirpath_operation("insert", "Patient.telecom", index=0, value={"valueContactPoint": {"value": "1"}}), {**ALIVE, "telecom": [{"value": "1"}]}),
+        (fhirpath_operation("insert", "Patient.telecom", index=0, value={"valueContactPoint": {"system": "phone", "value": "1"}}), {**ALIVE, "telecom": [{"system": "phone", "value": "1"}]}),
         (fhirpath_operation("add", "Patient.deceased", name="id", value={"valueString": "d"}), {**ALIVE, "_deceasedBoolean": {"id": "d"}}),
         (fhirpath_operation("add", "Patient", name="extension", value={"part": [{"name": "url", "valueUri": "urn:x"}, {"name": "value", "valueCode": "c"}]}),
          {**ALIVE, "extension": [{"url": "urn:x", "valueCode": "c"}]}),

@@ -1,0 +1,1 @@
+"""FHIRPath: expressions over resources, read once and run over plain JSON within a budget."""
