@@ -24,6 +24,9 @@ from fhir_server.type_ids import TYPE_IDS, TYPE_NAMES
 
 TYPE: Final = "SearchParameter"
 _CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9\-]{0,63}")
+_BUILT_IN: Final = frozenset({"composite", "special"})
+"""Kinds whose parameters are those of the specification."""
+
 _ABSTRACT: Final = frozenset({"Resource", "DomainResource"})
 
 
@@ -87,7 +90,7 @@ def _store(tx: Tx, id_: str, new: Definition) -> int:
 
 def _require_kind(resource: Mapping[str, Any]) -> None:
     kind = resource["type"]
-    if kind not in LISTS:
+    if kind not in LISTS or kind in _BUILT_IN:
         raise _refusal("type", f"Parameters of type {kind} are not supported here.", "not-supported")
     if not resource.get("expression"):
         raise _refusal("expression", "An active parameter needs an expression.", "required")

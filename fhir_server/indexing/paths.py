@@ -56,7 +56,8 @@ def advance(definitions: Definitions, place: Place, step: Step) -> Iterator[Plac
         if place.type in (step.argument, step.argument[:1].lower() + step.argument[1:]):  # R4 writes DateTime too
             yield place
     elif step.kind == "index":
-        yield replace(place, ops=(*place.ops[:-1], Op("first", place.ops[-1].name)))
+        if step.argument == "0" and place.ops[-1:] == (Op("many", "entry"),):
+            yield replace(place, ops=(*place.ops[:-1], Op("first", "entry")))
     elif step.kind == "true":
         yield replace(place, true=True)
     elif step.kind in ("where", "resolve"):

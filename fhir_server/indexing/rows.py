@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
@@ -173,7 +173,10 @@ def replace_rows(tx: Tx, changes: list[tuple[int, IndexRows, IndexRows]]) -> Non
             # Index keys in order: neighbours land on the same page.
             added.sort()
             tx.many(_INSERT[name], added)
-    units = {unit for _, old, new in changes for unit in new.units - old.units}
+    store_units(tx, {unit for _, old, new in changes for unit in new.units - old.units})
+
+
+def store_units(tx: Tx, units: Collection[KnownUnit]) -> None:
+    """List units of measure; in order, so that writers that bring the same new ones wait for each other one way only."""
     if units:
-        # In order, so that writers that bring the same new units wait for each other one way only.
         tx.many("INSERT INTO known_unit (dimension, unit, code) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", sorted(units))

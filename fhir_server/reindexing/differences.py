@@ -15,7 +15,8 @@ import msgspec
 from chartloop.kernel.access.rows import EVERYTHING
 from chartloop.kernel.db import Session, Tx
 from fhir_server.hashing import value_hash
-from fhir_server.indexing.rows import INDEX_TABLES, INHERITS, IndexRows
+from fhir_server.indexing.rows import INDEX_TABLES, INHERITS, IndexRows, store_units
+from fhir_server.indexing.units import KnownUnit
 from fhir_server.preparing import inherited, stored_rows
 from fhir_server.rows import Row, at_version, by_rids
 from fhir_server.store import Store
@@ -47,10 +48,12 @@ class Differences:
     extra: dict[str, list[Entry]] = field(default_factory=dict)
     ranks: dict[int, int] = field(default_factory=dict)
     versions: dict[int, int] = field(default_factory=dict)
+    units: list[KnownUnit] = field(default_factory=list)
+    """Units of measure that no list has."""
 
     def count(self) -> int:
         """How many rows are wrong."""
-        return sum(map(len, self.missing.values())) + sum(map(len, self.extra.values())) + len(self.ranks)
+        return sum(map(len, self.missing.values())) + sum(map(len, self.extra.values())) + len(self.ranks) + len(self.units)
 
     def rids(self) -> list[int]:
         """Resources whose rows are wrong."""
@@ -91,6 +94,7 @@ def missing_of(session: Session, found: Mapping[int, Judged], numbers: Collectio
         there = _stored(session, name, wanted)
         if absent := sorted(wanted - there, key=repr):
             differences.missing[name] = absent
+    differences.units = _unknown(session, {unit for each in found.values() for unit in each.expected.units})
     return differences
 
 
@@ -132,6 +136,7 @@ def correct(tx: Tx, differences: Differences) -> bool:
         table, columns = INDEX_TABLES[name]
         marks = ", ".join("?" * (len(columns) + 1))
         tx.many(f"INSERT INTO {table} ({', '.join(columns)}, rid) VALUES ({marks}) ON CONFLICT DO NOTHING", entries)
+    store_units(tx, differences.units)
     if differences.ranks:
         tx.many("UPDATE resource SET rank = ? WHERE rid = ?", [(rank, rid) for rid, rank in differences.ranks.items()])
     return True
@@ -167,6 +172,13 @@ def _rows_of(session: Session, name: str, rids: Iterable[int]) -> set[Entry]:
         sql = f"SELECT {', '.join(columns)}, rid FROM {table} WHERE rid IN ({', '.join('?' * len(part))})"
         found.update(row for row in session.all(sql, part) if row[0] != INHERITS)
     return found
+
+
+def _unknown(session: Session, units: Collection[KnownUnit]) -> list[KnownUnit]:
+    known: set[int] = set()
+    for part in _parts(sorted(each.unit for each in units)):
+        known.update(row[0] for row in session.all(f"SELECT unit FROM known_unit WHERE unit IN ({', '.join('?' * len(part))})", part))
+    return [unit for unit in sorted(units) if unit.unit not in known]
 
 
 def _ranks(session: Session, rids: Iterable[int]) -> dict[int, int]:

@@ -208,3 +208,17 @@ def test_a_quantity_finds_nothing_hidden(filled: Repository, operator: Scope) ->
     assert filled.search(scope("clinician"), "Observation", query).total == 0
     with pytest.raises(Forbidden):
         filled.search(scope("integration-engine"), "Observation", query)
+
+
+@pytest.mark.conformance("FHIR R4: search", "_filter compares quantities in every unit, alone and under or and not")
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("value-quantity eq 0.0054|ucum|g", MASS),
+        ("value-quantity gt 5.449|ucum|mg or value-quantity gt 311|ucum|K", "fahrenheit fever huge kelvin over"),
+        ("value-quantity ap 5|ucum|mg and not (value-quantity ge 5.449|ucum|mg)", "annotated gram mg"),
+    ],
+)
+def test_a_filter_compares_in_every_unit(filled: Repository, operator: Scope, text: str, ids: str) -> None:
+    found = filled.search(operator, "Observation", f"_filter={text.replace(' ', '+')}").entries
+    assert sorted(entry.id for entry in found) == sorted(ids.split())

@@ -57,19 +57,21 @@ def index_of(store: Store) -> dict[str, set[tuple[Any, ...]]]:
     """Every index row there is."""
     with store.db.read() as session:
         tables = {name: {*session.all(f"SELECT {', '.join(columns)}, rid FROM {table}")} for name, (table, columns) in INDEX_TABLES.items()}
-        return {**tables, "rank": {*session.all("SELECT rid, rank FROM resource")}}
+        units = {*session.all("SELECT dimension, unit, code FROM known_unit")}
+        return {**tables, "rank": {*session.all("SELECT rid, rank FROM resource")}, "units": units}
 
 
 def rebuilt(store: Store) -> dict[str, set[tuple[Any, ...]]]:
     """Every index row that the stored bodies say there should be."""
     store.parameters.refresh(store.db)
-    made: dict[str, set[tuple[Any, ...]]] = {name: set() for name in [*INDEX_TABLES, "rank"]}
+    made: dict[str, set[tuple[Any, ...]]] = {name: set() for name in [*INDEX_TABLES, "rank", "units"]}
     with store.db.read() as session:
         for rid, row in by_rids(session, [row[0] for row in session.all("SELECT rid FROM resource")]).items():
             rows = stored_rows(store, row)[1]
             for name in INDEX_TABLES:
                 made[name] |= {(*each, rid) for each in getattr(rows, name)}
             made["rank"].add((rid, rows.rank))
+            made["units"] |= rows.units
     return made
 
 
@@ -78,7 +80,8 @@ def fill(api: Api) -> None:
     for number in range(30):
         api("PUT", f"/fhir/Patient/p{number}", {**of_race(f"p{number}", "2106-3"), "name": [{"family": f"F{number}"}], "birthDate": f"19{number + 50}-01-02"})
         body = {"resourceType": "Observation", "id": f"o{number}", "status": "final", "code": {"coding": [{"system": "urn:c", "code": f"c{number % 3}"}]},
-                "subject": {"reference": f"Patient/p{number % 5}"}, "effectiveDateTime": f"2026-01-{number % 28 + 1:02}", "valueQuantity": {"value": number, "unit": "kg"}}  # fmt: skip
+                "subject": {"reference": f"Patient/p{number % 5}"}, "effectiveDateTime": f"2026-01-{number % 28 + 1:02}", "valueQuantity": {"value": number, "system": "http://unitsofmeasure.org", "code": "kg", "comparator": "<"}}  # fmt: skip
+        api("PUT", f"/fhir/Location/l{number}", {"resourceType": "Location", "id": f"l{number}", "position": {"latitude": number, "longitude": -number}})
         api("PUT", f"/fhir/Observation/o{number}", body)
         if number % 4 == 0:
             api("PUT", f"/fhir/Observation/o{number}", {**body, "status": "amended"})
@@ -99,6 +102,7 @@ def damage(store: Store) -> None:
                 tx.run(f"INSERT INTO {table} ({', '.join(columns)}, rid) VALUES ({', '.join('?' * len(row))}) ON CONFLICT DO NOTHING", other)
             tx.run(f"INSERT INTO {table} ({', '.join(columns)}, rid) VALUES ({', '.join('?' * len(rows[0]))})", (*rows[0][:-1], 999_999))
         tx.run("UPDATE resource SET rank = rank + 1 WHERE rid % 3 = 0")
+        tx.run("DELETE FROM known_unit")
 
     store.db.write(work)
 

@@ -70,7 +70,8 @@ def world(repository: Repository, operator: Scope) -> tuple[Repository, dict[str
                 gone.add((type_, id_))
                 del living[type_][id_]
             else:
-                living[type_][id_] = _resource(rnd, type_, id_)
+                labelled = "meta" in living[type_].get(id_, {})  # no write takes a label away
+                living[type_][id_] = _resource(rnd, type_, id_) | ({"meta": PSY} if labelled else {})
                 repository.update(operator, type_, id_, living[type_][id_])
     return repository, living
 
