@@ -17,6 +17,7 @@ from chartloop.kernel.db import Session, Tx
 from fhir_server.hashing import value_hash
 from fhir_server.indexing.rows import INDEX_TABLES, INHERITS, IndexRows, store_units
 from fhir_server.indexing.units import KnownUnit
+from fhir_server.indexing.words import Word
 from fhir_server.preparing import inherited, stored_rows
 from fhir_server.rows import Row, at_version, by_rids
 from fhir_server.store import Store
@@ -49,6 +50,7 @@ class Differences:
     ranks: dict[int, int] = field(default_factory=dict)
     versions: dict[int, int] = field(default_factory=dict)
     units: list[KnownUnit] = field(default_factory=list)
+    words: set[Word] = field(default_factory=set)
     """Units of measure that no list has."""
 
     def count(self) -> int:
@@ -94,6 +96,7 @@ def missing_of(session: Session, found: Mapping[int, Judged], numbers: Collectio
         there = _stored(session, name, wanted)
         if absent := sorted(wanted - there, key=repr):
             differences.missing[name] = absent
+    differences.words = {word for each in found.values() for word in each.expected.words}
     differences.units = _unknown(session, {unit for each in found.values() for unit in each.expected.units})
     return differences
 

@@ -8,6 +8,7 @@ from typing import Final
 from chartloop.kernel import clock
 from chartloop.kernel.db import Session, Tx
 from fhir_server.indexing.rows import INDEX_TABLES
+from fhir_server.indexing.vocabulary import declare_whole
 from fhir_server.reindexing.differences import (
     BY_RESOURCE,
     BY_VALUE,
@@ -154,6 +155,9 @@ def _store(store: Store, known: int, before: Job, after: Job, found: Differences
         move(tx, before, after)
         if not correct(tx, found):
             raise Stale
+        store.vocabulary.learn(tx, found.words)
+        if after.kind == REBUILD and after.state == DONE and not after.types:
+            declare_whole(tx)
         finish(tx)
 
     store.db.write(work)

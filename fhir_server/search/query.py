@@ -28,6 +28,7 @@ MAX_SORT_KEYS: Final = 3
 CURSOR: Final = "_cursor"
 """Our own parameter: the signed position of a page link."""
 
+_ORDERED: Final = frozenset({"token", "string", "date", "reference", "quantity", "uri", "number"})
 _UNORDERED: Final = {"_score": "there is no score here", "_security": "labels have no order"}
 PARAMETERS_OF_RESULTS: Final = frozenset({"_sort", "_count", "_total", "_summary", "_elements", "_format", "_pretty", CURSOR, *INCLUDES})
 ONCE: Final = frozenset({"_count", "_total", "_summary"})
@@ -189,8 +190,8 @@ class _Parser:
         for key in value.split(","):
             descending, code = key.startswith("-"), key.removeprefix("-")
             param = self._params.get(code)
-            if param is None or is_security(param):
-                reason = _UNORDERED.get(code, "it has no such parameter")
+            if param is None or is_security(param) or param.type not in _ORDERED:
+                reason = _UNORDERED.get(code, "it has no such parameter" if param is None else "its values have no order")
                 self.refuse("not-supported", f"{self.query.type} cannot be sorted by {code[:64]!r}: {reason}.", "_sort")
             else:
                 self.query.sort.append(SortKey(param, descending))

@@ -33,8 +33,9 @@ def shown() -> set[int]:
     for path in TESTS.rglob("test_*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "conformance":
-                area, statement = (argument.value for argument in node.args)
-                if area == "CDS Hooks 2.0":
+                said = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
+                if said[0] == "CDS Hooks 2.0":
+                    statement = said[1]
                     for first, last in re.findall(r"@(\d+)(?:-(\d+))?", statement):
                         found |= set(range(int(first), int(last or first) + 1))
     return found

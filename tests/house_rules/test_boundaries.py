@@ -43,7 +43,8 @@ def test_commit_stands_in_the_database_module_only():
 
 @pytest.mark.conformance("What must be real underneath", "one door: resource tables are queried by the FHIR server only")
 def test_resource_tables_are_queried_by_the_fhir_server_only():
-    found = [f"{name(path)}:{line}" for path in product_files() if not name(path).startswith("fhir_server/") for text, line in strings(path) if RESOURCE_SQL.search(text)]
+    elsewhere = [path for path in product_files() if not name(path).startswith(("fhir_server/", "chartloop/migrations/"))]
+    found = [f"{name(path)}:{line}" for path in elsewhere for text, line in strings(path) if RESOURCE_SQL.search(text)]
     allowed = {line for line in found if line.startswith("chartloop/kernel/access/")}  # the row filter is a condition on the door's own statement
     assert sorted(set(found) - allowed) == []
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from chartloop.kernel.errors import Invalid
 from fhir_server.indexing.text_rows import tsvectors
-from fhir_server.indexing.text_words import MAX_BYTES, MAX_WORDS, TextWords, words_of
+from fhir_server.indexing.text_words import MAX_BYTES, MAX_WORDS, TextWords, text_words
 from fhir_server.search.params import for_type
 from fhir_server.search.query import parse
 from fhir_server.search.text_syntax import TextError, fts5, read_text_query, tsquery
@@ -74,7 +74,7 @@ def test_a_parameter_says_what_is_wrong_with_it() -> None:
         ("_text=pain,NOT", "Value 2 of _text is no text to search for: expected a word at character 4."),
         ("_text:exact=pain", "Modifier :exact is not supported for _text."),
         ("_content:missing=true", "Modifier :missing is not supported for _content."),
-        ("_sort=_text", "Sorting Patient by '_text' is not supported."),
+        ("_sort=_text", "Patient cannot be sorted by '_text': its values have no order."),
         ("_filter=_content co pain", "Operator co is not supported for _content, a text parameter (operator co) at character 10 of _filter."),
     ):
         with pytest.raises(Invalid) as caught:
@@ -102,7 +102,7 @@ def test_the_words_of_a_resource_are_its_narrative_and_its_texts() -> None:
         "contained": [{"resourceType": "Basic", "id": "b", "text": {"div": "<div>inner</div>"}}], "_status": {"extension": [{"valueString": "why"}]},
         "content": [{"attachment": {"contentType": "text/plain;charset=utf-8", "data": note}}, {"attachment": {"contentType": "image/png", "data": "aaaa"}}],
     }  # fmt: skip
-    words = words_of(resource)
+    words = text_words(resource)
     assert words.narrative == "a b cafe"
     assert words.content == "current mrn 12 anna smith 11506 3 progress note inner why text plain charset utf 8 he hears volker image png"
     assert tsvectors(TextWords("a b", "b c b")) == ("a:1 b:2", "a:1 b:2,4,6 c:5")
@@ -110,7 +110,7 @@ def test_the_words_of_a_resource_are_its_narrative_and_its_texts() -> None:
 
 
 def test_a_resource_of_many_words_keeps_the_first() -> None:
-    assert len(words_of({"description": "word " * 40_000}).content.split()) == MAX_WORDS
-    wide = words_of({"a": ["é" * 64] * 3, "description": " ".join(f"{number:05}" + "ж" * 59 for number in range(9_000))})
+    assert len(text_words({"description": "word " * 40_000}).content.split()) == MAX_WORDS
+    wide = text_words({"a": ["é" * 64] * 3, "description": " ".join(f"{number:05}" + "ж" * 59 for number in range(9_000))})
     assert MAX_BYTES * 0.95 < len(wide.content.replace(" ", "").encode()) <= MAX_BYTES
-    assert len(words_of({"note": "x" * 1000}).content) == 64
+    assert len(text_words({"note": "x" * 1000}).content) == 64
