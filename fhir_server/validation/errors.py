@@ -149,6 +149,8 @@ def _primitive_errors(value: object, rule: _Rule, path: str, targets: tuple[str,
     bound = rule.element.value_set
     if rule.type == "code" and bound and bound.codes and value not in bound.flat():
         yield _error("code-invalid", f"must be a code of {bound.url}", path)
+    if rule.element.name == "type" and rule.type == "uri" and targets and r4().is_resource(str(value)) and value not in targets:
+        yield _error("value", f"must name {' or '.join(targets)}", path)
     if rule.element.name == "reference" and isinstance(value, str):
         problem = reference_problem(value, targets)
         if problem:

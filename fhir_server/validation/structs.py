@@ -61,7 +61,7 @@ class StructTypes:
         if root:
             annotations["resourceType"] = Literal[node]
         for element in elements:
-            for name, type_ in self._annotations(element, targets if element.name == "reference" else ()):
+            for name, type_ in self._annotations(element, targets if element.name in ("reference", "type") else ()):
                 annotations[_attribute(name)] = type_ if _attribute(name) in needed else type_ | msgspec.UnsetType
 
     def _names(self, element: Element) -> Iterator[str]:
@@ -88,6 +88,8 @@ class StructTypes:
             return msgspec.Raw
         if element.name == "reference" and type_ == "string":
             return Annotated[str, msgspec.Meta(pattern=reference_pattern(reference))]
+        if element.name == "type" and type_ == "uri" and reference:
+            return Annotated[str, msgspec.Meta(pattern=rf"^(?:{'|'.join(reference)})\Z")]
         if type_ not in self._definitions.primitive_types:
             return self.of(type_, element.targets if type_ == "Reference" else ())
         if type_ == "code" and element.value_set and element.value_set.codes:

@@ -38,7 +38,7 @@ def _items(value: object, element: Element, type_: str, path: str) -> Iterator[I
 
 
 def _item(value: object, element: Element, type_: str, path: str) -> Iterator[Issue]:
-    if element.value_set is not None and element.value_set.codes is None and type_ == "code":
+    if element.value_set is not None and element.value_set.codes is None and type_ in ("code", "CodeableConcept"):
         yield Issue("information", "not-supported", "the codes of this value set are not listed here: not checked", path)
     if not isinstance(value, dict):
         return

@@ -110,6 +110,7 @@ INVALID: list[tuple[str, str, str]] = [
         f'{{{OBS},"subject":{{"reference":"https://x.org/fhir/Medication/1"}}}}',
         "Observation.subject.reference",
     ),
+    ("a reference whose type is no target", f'{{{OBS},"subject":{{"type":"Medication","display":"x"}}}}', "Observation.subject.type"),
     ("a reference that is none", f'{{{OBS},"subject":{{"reference":"not a reference"}}}}', "Observation.subject.reference"),
     ("a reference to an unknown type", f'{{{OBS},"focus":[{{"reference":"Foo/1"}}]}}', "Observation.focus[0].reference"),
     ("a conditional reference outside a transaction", f'{{{OBS},"subject":{{"reference":"Patient?identifier=1"}}}}', "Observation.subject.reference"),

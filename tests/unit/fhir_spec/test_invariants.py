@@ -67,6 +67,7 @@ def test_a_broken_invariant_is_refused_with_its_key_and_place(key: str, place: s
 
 
 HOLDING: list[dict[str, Any]] = [
+    {**OBSERVATION, "subject": {"type": "Patient", "display": "Ada"}},
     {**OBSERVATION, "effectivePeriod": {"start": "2020-01-01T00:30:00+01:00", "end": "2020-01-01T00:00:00Z"}},
     {**OBSERVATION, "subject": {"reference": "#p"}, "contained": [{"resourceType": "Patient", "id": "p"}]},
     {**OBSERVATION, "valueRange": {"low": {"value": 900, "code": "g", "system": UCUM}, "high": {"value": 1, "code": "kg", "system": UCUM}}},
