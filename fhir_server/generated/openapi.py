@@ -58,6 +58,8 @@ HANDLERS: Final = {
     "history": Described("List versions, newest first.", ("200",), ("_count", "_since", "_at")),
     "create": Described("Store a new resource.", ("200", "201"), ("If-None-Exist", "Prefer"), "resource"),
     "search": Described("Search.", ("200", "202"), ("Prefer",), criteria=True),
+    "search_system": Described("Search on several types.", ("200",), ("Prefer",)),
+    "search_compartment": Described("Search in a compartment.", ("200",), ("Prefer",)),
     "bundle": Described("Process a batch or a transaction.", ("200", "202"), ("Prefer",), "bundle"),
     "job": Described("Ask for a request that is answered later.", ("200", "202")),
     "cancel_job": Described("Cancel such a request and drop its result.", ("202",)),
@@ -123,7 +125,7 @@ def _call(route: Routed, path: str, type_: str) -> dict[str, Any]:
     if said.criteria:
         listed = [search_parameter_name(param) for _, param in sorted(searchable_params(type_, for_type).items())]
         parameters += map(parameter_ref, listed)
-    if route.handler == "search" and not by_form:
+    if route.handler.startswith("search") and not by_form:
         parameters += map(parameter_ref, RESULT_PARAMETERS)
     body = "form" if by_form else said.body
     return {
@@ -137,7 +139,7 @@ def _call(route: Routed, path: str, type_: str) -> dict[str, Any]:
 
 def _levels(route: Routed, type_: str) -> list[str]:
     """Tell apart what one handler answers on several levels."""
-    return [] if type_ or route.handler != "history" else [str(route.rule.count("<"))]
+    return [] if type_ or route.handler not in ("history", "search_compartment") else [str(route.rule.count("<"))]
 
 
 __all__ = ["HANDLERS", "HEADERS", "Routed", "openapi"]

@@ -102,6 +102,7 @@ def components(types: Sequence[str], params: Mapping[str, Mapping[str, SearchPar
 def _in_path(types: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "type", {"type": "string", "enum": list(types)}
     yield "id", {"type": "string", "pattern": "^[A-Za-z0-9.-]{1,64}$"}
+    yield "wanted", {"type": "string", "enum": ["*", *types]}
     yield "job", {"type": "string", "pattern": "^[a-z2-7]{26}$"}
     yield "version", {"type": "string", "pattern": "^[1-9][0-9]{0,8}$"}
 

@@ -47,7 +47,9 @@ RESOURCES: list[dict[str, Any]] = [
     _observation("said", "48767-8", valueString="Fürchtet $ und, Komma"),
     {"resourceType": "Observation", "id": "mixed", "status": "final", "code": _coded("mix"), "component": [
         {"code": _coded("a", ""), "valueCodeableConcept": _coded("yes", "urn:x")}, {"code": _coded("b", ""), "valueCodeableConcept": _coded("no", "urn:x")}]},
-    {"resourceType": "MolecularSequence", "id": "seq", "coordinateSystem": 0, "referenceSeq": {"chromosome": _coded("1", "urn:c"), "windowStart": 10, "windowEnd": 99,
+    {"resourceType": "MolecularSequence", "id": "seq", "coordinateSystem": 0, "referenceSeq": {"genomeBuild": "GRCh37", "chromosome": _coded("1", "urn:c"), "windowStart": 10, "windowEnd": 99},
+     "variant": [{"start": 20, "end": 21}, {"start": 50, "end": 59}]},
+    {"resourceType": "MolecularSequence", "id": "ref", "coordinateSystem": 0, "referenceSeq": {"windowStart": 10, "windowEnd": 99,
      "referenceSeqId": _coded("NC_1", "urn:n")}, "variant": [{"start": 20, "end": 21}, {"start": 50, "end": 59}]},
     {"resourceType": "DocumentReference", "id": "new", "status": "current", "content": [{"attachment": {"title": "x"}}], "relatesTo": [
         {"code": "replaces", "target": {"reference": "DocumentReference/old"}}, {"code": "appends", "target": {"reference": "DocumentReference/other"}}]},
@@ -111,9 +113,9 @@ def filled(repository: Repository, operator: Scope) -> Repository:
         ("MolecularSequence?chromosome-variant-coordinate=1$ge20$le21", "seq"),
         ("MolecularSequence?chromosome-variant-coordinate=1$20$59", ""),
         ("MolecularSequence?chromosome-window-coordinate=urn:c|1$10$99", "seq"),
-        ("MolecularSequence?referenceseqid-variant-coordinate=NC_1$gt21$59", "seq"),
+        ("MolecularSequence?referenceseqid-variant-coordinate=NC_1$gt21$59", "ref"),
         ("MolecularSequence?referenceseqid-variant-coordinate=NC_2$50$59", ""),
-        ("MolecularSequence?referenceseqid-window-coordinate=NC_1$lt11$gt98", "seq"),
+        ("MolecularSequence?referenceseqid-window-coordinate=NC_1$lt11$gt98", "ref"),
         ("DocumentReference?relationship=DocumentReference/old$replaces", "new"),
         ("DocumentReference?relationship=old$replaces", "new"),
         ("DocumentReference?relationship=old$appends", ""),

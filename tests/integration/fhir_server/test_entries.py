@@ -13,7 +13,9 @@ from tests.integration.fhir_server.conftest import BASE
 from tests.integration.fhir_server.test_http import Api
 
 PSY = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSY"}
-ANN: dict[str, Any] = {"resourceType": "Patient", "id": "p", "identifier": [{"system": "urn:mrn", "value": "1"}], "name": [{"family": "Ann"}]}
+ANN: dict[str, Any] = {
+    "resourceType": "Patient", "id": "p", "identifier": [{"system": "urn:mrn", "value": "1"}], "name": [{"family": "Ann"}],
+    "text": {"status": "generated", "div": '<div xmlns="http://www.w3.org/1999/xhtml">Ann</div>'}}
 BOTH = pytest.mark.parametrize("type_", ["batch", "transaction"])
 
 

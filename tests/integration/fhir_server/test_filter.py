@@ -9,7 +9,7 @@ import pytest
 
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.errors import Forbidden, Invalid
-from fhir_server.capability import capability_statement
+from fhir_server.capability import Built, capability_statement
 from fhir_server.repository import Page, Repository
 from fhir_server.search import hops as search_hops
 from fhir_server.search.registry import Snapshot
@@ -153,7 +153,7 @@ def test_a_hidden_element_is_not_filtered_on(filled: Repository) -> None:
 
 @pytest.mark.conformance("FHIR R4: search", "_filter stands in the CapabilityStatement of every type")
 def test_the_capability_statement_says_it() -> None:
-    rest = json.loads(capability_statement("http://x/fhir", ("search-type",), Snapshot(0)))["rest"][0]
+    rest = json.loads(capability_statement("http://x/fhir", ("search-type",), Built(Snapshot(0))))["rest"][0]
     assert all({"name": "_filter", "type": "special"} in each["searchParam"] for each in rest["resource"])
     assert "token: eq, in, ne, ni, pr, sb, ss;" in rest["documentation"]
 

@@ -18,7 +18,7 @@ from chartloop.kernel.broker_table import TableBus
 from chartloop.kernel.db import Database
 from chartloop.kernel.errors import Forbidden, Invalid
 from chartloop.kernel.outbox import Outbox
-from fhir_server.capability import capability_statement
+from fhir_server.capability import Built, capability_statement
 from fhir_server.labels.service import LabelService
 from fhir_server.opening import open_store
 from fhir_server.repository import Repository
@@ -169,7 +169,7 @@ def test_without_its_index_a_search_for_words_is_refused(
             without.create(operator, {**RESOURCES[1]}, if_none_exist=query)
     assert without.search(operator, "DocumentReference", "status=current").entries
     for full_text in (True, False):
-        [first, *_] = json.loads(capability_statement("http://x/fhir", ("search-type",), Snapshot(0), full_text=full_text))["rest"][0]["resource"]
+        [first, *_] = json.loads(capability_statement("http://x/fhir", ("search-type",), Built(Snapshot(0), full_text)))["rest"][0]["resource"]
         assert [each["name"] for each in first["searchParam"] if each["type"] == "string" and each["name"] in ("_text", "_content")] == ["_content", "_text"] * full_text
 
 

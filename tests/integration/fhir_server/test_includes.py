@@ -27,9 +27,9 @@ def _answers(id_: str, canonical: str) -> dict[str, Any]:
 
 
 RESOURCES: list[dict[str, Any]] = [
-    {"resourceType": "Organization", "id": "north"},
-    {"resourceType": "Organization", "id": "south", "partOf": {"reference": "Organization/north"}},
-    {"resourceType": "Organization", "id": "ward", "partOf": {"reference": f"{BASE}/Organization/south"}},
+    {"resourceType": "Organization", "id": "north", "name": "North"},
+    {"resourceType": "Organization", "id": "south", "name": "South", "partOf": {"reference": "Organization/north"}},
+    {"resourceType": "Organization", "id": "ward", "name": "Ward", "partOf": {"reference": f"{BASE}/Organization/south"}},
     {"resourceType": "Patient", "id": "anna", "managingOrganization": {"reference": "Organization/ward"}},
     {"resourceType": "Patient", "id": "anna", "managingOrganization": {"reference": "Organization/ward"}, "gender": "female"},
     {"resourceType": "Practitioner", "id": "grey"},

@@ -89,7 +89,7 @@ def test_a_method_that_is_not_taken_is_answered_with_those_that_are(api: Api) ->
         ("POST", "Patient?name=x", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
         ("POST", "_history", "GET, HEAD, OPTIONS"),
         ("GET", "Patient/_search", "POST, OPTIONS"),
-        ("GET", "", "POST, OPTIONS"),
+        ("PUT", "", "GET, HEAD, POST, OPTIONS"),
         ("POST", "metadata", "GET, HEAD, OPTIONS"),
     ]:
         answer = api(method, f"/fhir/{path}", *([PATIENT] if method in ("PUT", "POST") else []))

@@ -192,9 +192,9 @@ def test_money_ages_and_ranges_are_quantities(repository: Repository, operator: 
 )  # fmt: skip
 def test_a_number_is_as_wide_as_its_significant_figures(repository: Repository, operator: Scope, search: str, ids: str) -> None:
     for id_, number in (("below", 99.4), ("hundred", 100), ("above", 107), ("zero", 0)):
-        repository.update(operator, "RiskAssessment", id_, {"resourceType": "RiskAssessment", "id": id_, "status": "final", "subject": {"reference": "Patient/1"},
-                                                            "prediction": [{"probabilityDecimal": number}]})  # fmt: skip
-    found = repository.search(operator, "RiskAssessment", f"probability={search.replace('+', '%2B')}")
+        repository.update(operator, "ChargeItem", id_, {"resourceType": "ChargeItem", "id": id_, "status": "billable", "code": {"text": "x"}, "subject": {"reference": "Patient/1"},
+                                                            "factorOverride": number})  # fmt: skip
+    found = repository.search(operator, "ChargeItem", f"factor-override={search.replace('+', '%2B')}")
     assert sorted(entry.id for entry in found.entries) == ids.split()
 
 

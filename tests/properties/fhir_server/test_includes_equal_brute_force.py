@@ -42,7 +42,9 @@ def _resource(rnd: random.Random, type_: str, id_: str) -> tuple[Resource, dict[
     for code, reference in to.items():
         value: Any = reference if code != "link" else [{"other": reference, "type": "seealso"}]
         resource[element.get(code, code)] = [value] if (type_, code) == ("Procedure", "part-of") else value
-    if type_ == "Encounter":
+    if type_ == "Organization":
+        resource["name"] = id_
+    elif type_ == "Encounter":
         resource |= {"status": "finished", "class": {"code": "AMB"}}
     elif type_ == "Procedure":
         resource |= {"status": "completed", "subject": resource.get("subject", {"reference": "Patient/nobody"})}

@@ -236,7 +236,7 @@ def _concept() -> st.SearchStrategy[tuple[str, Any]]:
 
 
 def _missing() -> st.SearchStrategy[tuple[str, Any]]:
-    names = {"date": "effectiveDateTime", "subject": "subject", "value-quantity": "valueQuantity", "code-value-quantity": "valueQuantity"}
+    names = {"date": "effectiveDateTime", "subject": "subject", "value-quantity": "valueQuantity"}
     return st.tuples(st.sampled_from(sorted(names)), st.booleans()).map(
         lambda pair: (f"{pair[0]}:missing={str(pair[1]).lower()}", lambda resource: (names[pair[0]] not in resource) == pair[1])
     )
