@@ -14,6 +14,7 @@ from multiprocessing.util import Finalize
 
 from granian import Granian
 from granian.constants import Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from chartloop.app import fhir_base, open_door, open_kernel
@@ -64,6 +65,8 @@ def serve_http(settings: Settings, said: Mapping[str, str]) -> None:
         backpressure=settings.server.threads * 8,
         log_level=LogLevels.error,  # it warns of as many threads as clients, which is what durable reads want
         websockets=False,
+        # A stop waits for connections on which a request may begin: so long, and well below what supervisors wait.
+        http1_settings=HTTP1Settings(header_read_timeout=10_000),
     ).serve()
 
 
