@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -23,6 +25,23 @@ from fhir_server.store import Store
 
 BASE = "http://127.0.0.1:8080/fhir"
 SECRET = b"0123456789abcdef"
+
+
+SHORT: Final = 3
+"""Of the cases of one test, so many run on PostgreSQL in the short run too."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the many cases of one test on PostgreSQL to the long run: a schema is made for each."""
+    seen: Counter[str] = Counter()
+    here = Path(__file__).parent
+    for item in items:
+        case = getattr(item, "callspec", None)
+        if case is not None and item.path.parent == here and case.params.get("database_url") == "postgresql":
+            seen[item.nodeid.partition("[")[0]] += 1
+            if seen[item.nodeid.partition("[")[0]] > SHORT:
+                item.add_marker(pytest.mark.long)
 
 
 @pytest.fixture(scope="session")

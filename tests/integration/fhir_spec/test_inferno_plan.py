@@ -25,6 +25,7 @@ from chartloop.kernel.outbox import Outbox
 from fhir_server.http.calls import Gate, Limits
 from fhir_server.labels.service import LabelService
 from fhir_server.opening import open_store
+from fhir_server.reindexing.worker import Reindexing
 from fhir_server.repository import Repository
 from fhir_server.wsgi import fhir_wsgi
 from tests.integration.fhir_server.conftest import BASE, SECRET, scope
@@ -34,9 +35,7 @@ from tests.integration.fhir_spec.inferno_plan import Plan, Search, examples, val
 pytestmark = [pytest.mark.corpus, pytest.mark.long]
 CORPUS = corpus_directory() or Path(__file__).resolve().parents[4] / "shared" / "data"
 PLAN = Plan(CORPUS) if CORPUS.is_dir() else None
-CUSTOM = {"role", "asserted-date", "discharge-disposition", "description"}
-"""Parameters that US Core defines itself."""
-ALL = [search for search in PLAN.searches() if not CUSTOM & set(search.names)] if PLAN else []
+ALL = PLAN.searches() if PLAN else []
 OWN = (
     {"resourceType": "CarePlan", "id": "own", "status": "active", "intent": "plan", "subject": {"reference": "Patient/example"},
      "category": [{"coding": [{"system": "http://hl7.org/fhir/us/core/CodeSystem/careplan-category", "code": "assess-plan"}]}],
@@ -97,6 +96,11 @@ def world(request, access, tmp_path_factory):
     client = Client(fhir_wsgi(Gate(Repository(store), lambda token: scope(token).subject, BASE, Limits())))
     stored: dict[str, dict[str, Any]] = {}
     headers = {"Authorization": "Bearer operator", "Content-Type": "application/fhir+json"}
+    for parameter in examples(corpus, "us-core-610.tar.xz"):
+        if parameter["resourceType"] == "SearchParameter":  # US Core's own: role, asserted-date, discharge-disposition, description
+            said = client.put(f"/fhir/SearchParameter/{parameter['id']}", data=json.dumps(parameter), headers=headers)
+            assert said.status_code == 201, said.data
+    Reindexing(store).finish()
     for resource in (*examples(corpus, "r4-examples-4.0.1.tar.xz"), *examples(corpus, "us-core-610-examples.tar.xz"), *OWN):
         address = f"{resource['resourceType']}/{resource['id']}"
         if client.put(f"/fhir/{address}", data=json.dumps(resource), headers=headers).status_code in (200, 201):
