@@ -184,9 +184,10 @@ def labels_by_reference(session: Session, references: Iterable[str]) -> dict[str
     for start in range(0, len(wanted), CHUNK // 2):
         part = wanted[start : start + CHUNK // 2]
         marks = ", ".join(["(?, ?)"] * len(part))
+        # A join, because SQLite walks the whole table for a row value in a list.
         sql = (
-            "SELECT r.type_id, r.fhir_id, l.label FROM resource r CROSS JOIN resource_label l WHERE l.rid = r.rid "
-            f"AND (r.type_id, r.fhir_id) IN (VALUES {marks})"
+            f"WITH w (type_id, fhir_id) AS (VALUES {marks}) SELECT r.type_id, r.fhir_id, l.label FROM w CROSS JOIN resource r "
+            "CROSS JOIN resource_label l WHERE r.type_id = w.type_id AND r.fhir_id = w.fhir_id AND l.rid = r.rid"
         )
         for type_id, id_, label in session.all(sql, [value for pair in part for value in pair]):
             reference = f"{TYPE_NAMES[type_id]}/{id_}"
