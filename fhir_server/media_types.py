@@ -57,8 +57,12 @@ def wanted_format(said: str) -> Format | None:
 @lru_cache(maxsize=512)
 def _wanted(said: str) -> Format | None:
     best: dict[Kind, tuple[int, float, int, str]] = {}
-    for order, part in enumerate(said.split(",")):
-        name, parameters = media_type(part)
+    listed = [media_type(part) for part in said.split(",")]
+    # A browser takes any XML to show it as a page; FHIR's it can only keep as a file, while it shows JSON.
+    browser = any(name == "text/html" for name, _ in listed)
+    for order, (name, parameters) in enumerate(listed):
+        if browser and name == "application/xml":
+            continue
         version = parameters.get("fhirversion", "")
         if version not in _VERSIONS:
             continue

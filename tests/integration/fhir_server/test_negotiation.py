@@ -30,7 +30,7 @@ JSON_ANSWER, XML_ANSWER = "application/fhir+json; charset=utf-8", "application/f
         ("application/fhir+json;q=0.5, application/fhir+xml;q=0.9", "", XML_ANSWER),
         ("application/fhir+xml; q=0.5, */*", "", JSON_ANSWER),
         ("application/fhir+json;q=0, */*", "", XML_ANSWER),
-        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "", XML_ANSWER),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "", JSON_ANSWER),
         ("application/fhir+json;q=0, application/fhir+xml;q=0", "", ""),
         ("application/fhir+json;q=x", "", ""),
         ("text/html", "", ""),
