@@ -27,7 +27,7 @@ BASE = "http://127.0.0.1:8080/fhir"
 SECRET = b"0123456789abcdef"
 
 
-SHORT: Final = 3
+SHORT: Final = 1
 """Of the cases of one test, so many run on PostgreSQL in the short run too."""
 
 

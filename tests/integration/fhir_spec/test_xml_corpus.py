@@ -31,6 +31,7 @@ def test_every_official_example_comes_back_from_xml_as_it_was(corpus):
     assert count == 441
 
 
+@pytest.mark.long
 @pytest.mark.conformance("FHIR R4: XML", "fhir.resources with lxml, an implementation apart, reads in the XML of the official examples what their JSON says")
 def test_another_implementation_reads_the_same_in_xml_as_in_json(corpus):
     differing, compared = [], 0
