@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from chartloop.kernel.access.labels import CODES
 from chartloop.kernel.access.rows import RowAttributes, RowFilter
 from chartloop.kernel.db import OneRow, Session
+from chartloop.kernel.errors import Gone, NotFound
 from fhir_server.type_ids import TYPE_IDS, TYPE_NAMES
 
 POST: Final = 1
@@ -93,6 +94,20 @@ def current(session: OneRow, type_: str, id_: str, row_filter: RowFilter) -> Row
     sql = _current_sql(session.dialect, row_filter.sql)
     found = session.one(sql, (TYPE_IDS[type_], id_, *row_filter.params))
     return _row(found) if found else None
+
+
+def living(row: Row | None) -> Row:
+    """Return a row that was looked for.
+
+    Raises:
+        NotFound: There is none for this reader.
+        Gone: It says that the resource is deleted.
+    """
+    if row is None:
+        raise NotFound
+    if row.deleted:
+        raise Gone
+    return row
 
 
 def at_version(session: Session, type_: str, id_: str, version: int, row_filter: RowFilter) -> Row | None:

@@ -17,7 +17,6 @@ from fhir_server.spec.definitions import r4
 _INTEGERS: Final = frozenset({"integer", "positiveInt", "unsignedInt"})
 _MOMENTS: Final = frozenset({"date", "dateTime", "instant", "time"})
 _QUANTITIES: Final = frozenset({"Quantity", "SimpleQuantity", "Age", "Count", "Distance", "Duration", "MoneyQuantity"})
-_NO_NAMES: Final[Mapping[str, tuple[str, str]]] = {}
 
 
 class Part:

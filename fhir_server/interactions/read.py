@@ -6,9 +6,8 @@ Spec: https://hl7.org/fhir/R4/http.html#read
 from __future__ import annotations
 
 from chartloop.kernel.access.scope import Scope
-from chartloop.kernel.errors import Gone, NotFound
 from fhir_server.auditing import record, refusals_audited
-from fhir_server.rows import current
+from fhir_server.rows import current, living
 from fhir_server.store import Store, Stored, acting, require
 from fhir_server.subset_query import parse_subset
 from fhir_server.subsetting import subset
@@ -21,11 +20,7 @@ def read(store: Store, scope: Scope, type_: str, id_: str, query: str = "") -> S
     with refusals_audited(store, scope, f"{type_}/{id_}"):
         require(store, scope, type_)
         wanted = parse_subset(type_, query)
-        row = current(store.db, type_, id_, store.access.row_filter(scope, type_))
-        if row is None:
-            raise NotFound
-        if row.deleted:
-            raise Gone
+        row = living(current(store.db, type_, id_, store.access.row_filter(scope, type_)))
         stored = visible(store, scope, row)
     store.audit.access(record(scope, (f"{row.reference}/_history/{row.version}",), (row.patient,)))
     return subset(stored, wanted)

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from chartloop.kernel.access.scope import Scope
-from chartloop.kernel.errors import Gone, Invalid, NotFound
+from chartloop.kernel.errors import Invalid
 from fhir_server.auditing import refusals_audited
 from fhir_server.interactions.search_system import say_types, several
-from fhir_server.rows import Row, current
+from fhir_server.rows import Row, current, living
 from fhir_server.search.params import for_type
 from fhir_server.search.several import SEARCHED, named_types
 from fhir_server.search.tree import ID, Criterion
@@ -61,12 +61,7 @@ def search_compartment(store: Store, scope: Scope, place: tuple[str, str, str], 
 
 def _focus(store: Store, scope: Scope, type_: str, id_: str) -> Row:
     require(store, scope, type_)
-    row = current(store.db, type_, id_, store.access.row_filter(scope, type_))
-    if row is None:
-        raise NotFound
-    if row.deleted:
-        raise Gone
-    return row
+    return living(current(store.db, type_, id_, store.access.row_filter(scope, type_)))
 
 
 def _ways(store: Store, scope: Scope, type_: str, focus: Row, codes: Sequence[str]) -> list[Criterion]:

@@ -6,9 +6,8 @@ Spec: https://hl7.org/fhir/R4/http.html#vread
 from __future__ import annotations
 
 from chartloop.kernel.access.scope import Scope
-from chartloop.kernel.errors import Gone, NotFound
 from fhir_server.auditing import record, refusals_audited
-from fhir_server.rows import at_version
+from fhir_server.rows import at_version, living
 from fhir_server.store import Store, Stored, acting, require
 from fhir_server.subset_query import parse_subset
 from fhir_server.subsetting import subset
@@ -24,11 +23,7 @@ def vread(store: Store, scope: Scope, type_: str, id_: str, version: int, query:
         wanted = parse_subset(type_, query)
         row_filter = store.access.row_filter(scope, type_, version_labels=True)
         with store.db.read() as session:
-            row = at_version(session, type_, id_, version, row_filter)
-        if row is None:
-            raise NotFound
-        if row.deleted:
-            raise Gone
+            row = living(at_version(session, type_, id_, version, row_filter))
         stored = visible(store, scope, row)
     store.audit.access(record(scope, (target,), (row.patient,)))
     return subset(stored, wanted)

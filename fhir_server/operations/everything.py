@@ -14,12 +14,12 @@ from urllib.parse import urlencode
 
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.db import Session
-from chartloop.kernel.errors import Gone, Invalid, NotFound
+from chartloop.kernel.errors import Invalid
 from fhir_server.auditing import record, refusals_audited
 from fhir_server.compartment_rows import NO_CONDITION, Compartment, care_dates, compartment
 from fhir_server.operations.everything_query import EverythingQuery, parse_everything
 from fhir_server.operations.referred import Target, referred, targets_in
-from fhir_server.rows import Row, by_rids, current
+from fhir_server.rows import Row, by_rids, current, living
 from fhir_server.search.conditions import Condition
 from fhir_server.search.cursor import Position, seal, unseal
 from fhir_server.search.query import CURSOR
@@ -85,12 +85,7 @@ def _in_context(type_: str, scope: Scope) -> str:
 
 
 def _focus(session: Session, store: Store, scope: Scope, type_: str, id_: str) -> Row:
-    row = current(session, type_, id_, store.access.row_filter(acting(scope, "read"), type_))
-    if row is None:
-        raise NotFound
-    if row.deleted:
-        raise Gone
-    return row
+    return living(current(session, type_, id_, store.access.row_filter(acting(scope, "read"), type_)))
 
 
 def _narrowed(query: EverythingQuery) -> Condition:

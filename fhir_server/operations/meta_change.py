@@ -15,14 +15,14 @@ import msgspec
 from chartloop.kernel.access.labels import LABELS, SYSTEM
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.db import Session
-from chartloop.kernel.errors import Forbidden, Gone, NotFound, Unprocessable
+from chartloop.kernel.errors import Forbidden, Unprocessable
 from fhir_server.auditing import refusals_audited
 from fhir_server.committing import commit
 from fhir_server.interactions.update import next_version
 from fhir_server.operations.meta_of import CODINGS, key_of, meta_shown
 from fhir_server.preparing import labelling
 from fhir_server.redaction import is_subsetted
-from fhir_server.rows import Row, current
+from fhir_server.rows import Row, current, living
 from fhir_server.store import Store, Written, acting, require
 from fhir_server.validation.parsing import parse
 from fhir_server.validation.resources import Validated
@@ -107,11 +107,7 @@ def _prepare(store: Store, scope: Scope, where: tuple[str, str], given: Meta, ch
 
 def _whole(store: Store, scope: Scope, session: Session, type_: str, id_: str) -> Row:
     """Find the row, for who may read all of it: the meta that is changed is a part of it."""
-    row = current(session, type_, id_, store.access.row_filter(scope, type_))
-    if row is None:
-        raise NotFound
-    if row.deleted:
-        raise Gone
+    row = living(current(session, type_, id_, store.access.row_filter(scope, type_)))
     if store.access.elements(scope, row.attributes()) is not None:
         raise Forbidden("Only a part of this resource is shown to you; its meta is not yours to change.")
     return row

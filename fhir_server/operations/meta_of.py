@@ -11,9 +11,9 @@ from typing import Any, Final
 from chartloop.kernel.access.labels import SYSTEM
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.db import Session
-from chartloop.kernel.errors import Gone, Invalid, NotFound
+from chartloop.kernel.errors import Invalid
 from fhir_server.auditing import record, refusals_audited
-from fhir_server.rows import Row, at_version, by_rids, current
+from fhir_server.rows import Row, at_version, by_rids, current, living
 from fhir_server.search.params import for_type
 from fhir_server.store import Store, Stored, acting, require
 from fhir_server.type_filters import readable
@@ -58,22 +58,13 @@ def key_of(coding: Mapping[str, Any]) -> tuple[Any, Any]:
 
 
 def _current(store: Store, scope: Scope, type_: str, id_: str) -> Row:
-    row = current(store.db, type_, id_, store.access.row_filter(scope, type_))
-    if row is None:
-        raise NotFound
-    if row.deleted:
-        raise Gone
-    return row
+    return living(current(store.db, type_, id_, store.access.row_filter(scope, type_)))
 
 
 def _version(store: Store, scope: Scope, type_: str, id_: str, version: int) -> Row:
     with store.db.read() as session:
         row = at_version(session, type_, id_, version, store.access.row_filter(scope, type_, version_labels=True))
-    if row is None:
-        raise NotFound
-    if row.deleted:
-        raise Gone
-    return row
+    return living(row)
 
 
 def _summary(store: Store, scope: Scope, types: Sequence[str]) -> tuple[dict[str, Any], list[Row]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chartloop.kernel.errors import Invalid
-from fhir_server.search.query import parse
 from fhir_server.search.several import parse_several
 from fhir_server.search.text_parameters import require_full_text
 from fhir_server.search.tree import Query
@@ -17,16 +16,12 @@ from fhir_server.store import Store
 
 def parsed_now(store: Store, type_: str, query: str, *, lenient: bool = False) -> Query:
     """Parse a query string; a refusal stands only if no process has changed the parameters meanwhile."""
-    try:
-        return _parsed(store, type_, query, lenient=lenient)
-    except Invalid:
-        if not store.parameters.refresh(store.db):
-            raise
-    return _parsed(store, type_, query, lenient=lenient)
+    [parsed] = several_now(store, (type_,), query, lenient=lenient)
+    return parsed
 
 
 def several_now(store: Store, types: Sequence[str], query: str, *, lenient: bool = False) -> list[Query]:
-    """Do the same for a search on several types."""
+    """Parse a query string for each of some types that are searched together."""
     try:
         return _several(store, types, query, lenient=lenient)
     except Invalid:
@@ -41,12 +36,4 @@ def _several(store: Store, types: Sequence[str], query: str, *, lenient: bool) -
     for each in parsed:
         require_full_text(each, built=store.full_text)
         each.known = now.version
-    return parsed
-
-
-def _parsed(store: Store, type_: str, query: str, *, lenient: bool) -> Query:
-    now = store.parameters.now
-    parsed = parse(type_, query, now, base=store.base, lenient=lenient, filling=now.filling(type_))
-    require_full_text(parsed, built=store.full_text)
-    parsed.known = now.version
     return parsed

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from chartloop.kernel.db import Database, Session, Tx
+from chartloop.kernel.db import Database, Tx
 from fhir_server.indexing.compiler import Extractor, Leaf
 from fhir_server.indexing.custom import custom_extractor, custom_leaves, custom_paths
 from fhir_server.search.params import SearchParam, for_type
@@ -128,12 +128,6 @@ def close_fence(tx: Tx) -> None:
     """Let every write under way end, and keep others out until this transaction has ended; SQLite has one writer anyway."""
     if tx.dialect == "postgresql":
         tx.run("LOCK TABLE search_fence IN ACCESS EXCLUSIVE MODE")
-
-
-def current_version(session: Session) -> int:
-    """Return the version that this session sees."""
-    found = session.one(f"SELECT {_VERSION}")
-    return int(found[0]) if found else 0
 
 
 def advance(tx: Tx) -> None:

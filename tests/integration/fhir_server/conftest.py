@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -82,6 +82,13 @@ def scope(role: str, *, user: str = "", patient: str = "") -> Scope:
     """Speak for somebody in a role."""
     subject = Subject(id=f"test:{role}", role=role, user=user, patient=patient, scopes=("system/*.cruds",))
     return Scope(subject, "test", "request-1")
+
+
+def fill(repository: Repository, operator: Scope, resources: Iterable[dict[str, Any]]) -> Repository:
+    """Store resources under their ids, in their order."""
+    for resource in resources:
+        repository.update(operator, resource["resourceType"], resource["id"], resource)
+    return repository
 
 
 @pytest.fixture

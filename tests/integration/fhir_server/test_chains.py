@@ -10,7 +10,7 @@ from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.errors import Forbidden, Invalid
 from fhir_server.repository import Repository
 from fhir_server.search import hops as search_hops
-from tests.integration.fhir_server.conftest import BASE, scope
+from tests.integration.fhir_server.conftest import BASE, fill, scope
 
 PSY = {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSY"}]}
 
@@ -48,9 +48,7 @@ RESOURCES: list[dict[str, Any]] = [
 @pytest.fixture
 def filled(repository: Repository, operator: Scope) -> Repository:
     """Two clinics, two patients that everybody sees and one that only psychiatry does."""
-    for resource in RESOURCES:
-        repository.update(operator, resource["resourceType"], resource["id"], resource)
-    return repository
+    return fill(repository, operator, RESOURCES)
 
 
 CHAINS: list[tuple[str, str | int, str]] = [

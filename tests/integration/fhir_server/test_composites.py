@@ -9,7 +9,7 @@ import pytest
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.errors import Forbidden, Invalid
 from fhir_server.repository import Repository
-from tests.integration.fhir_server.conftest import scope
+from tests.integration.fhir_server.conftest import fill, scope
 
 UCUM, LOINC = "http://unitsofmeasure.org", "http://loinc.org"
 PSY = {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSY"}]}
@@ -65,9 +65,7 @@ RESOURCES: list[dict[str, Any]] = [
 @pytest.fixture
 def filled(repository: Repository, operator: Scope) -> Repository:
     """One resource for each kind of composite, some of them as decoys of each other."""
-    for resource in RESOURCES:
-        repository.update(operator, resource["resourceType"], resource["id"], resource)
-    return repository
+    return fill(repository, operator, RESOURCES)
 
 
 @pytest.mark.conformance("FHIR R4: search", "composite parameters: all 46 definitions of R4, the parts true of one and the same group")

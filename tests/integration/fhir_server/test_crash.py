@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,22 +11,13 @@ from chartloop.kernel.db import Tx, open_database
 from chartloop.kernel.db_sqlite import SqliteDatabase
 from chartloop.kernel.errors import Unavailable
 from fhir_server.repository import Repository
-from tests.integration.fhir_server.writing_process import OPERATOR, open_door
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.integration.fhir_server.writing_process import OPERATOR, killed, open_door
 
 
 @pytest.mark.conformance("Faults", "kill -9 of a writing process loses no acknowledged resource, and the index holds it too")
 @pytest.mark.parametrize("wait_s", [0.4, pytest.param(2.5, marks=pytest.mark.long)])
 def test_kill_9_loses_no_acknowledged_write(database_url: str, tmp_path: Path, wait_s: float) -> None:
-    command = [sys.executable, "-m", "tests.integration.fhir_server.writing_process", database_url, str(tmp_path / "data")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        assert process.stdout is not None
-        first = process.stdout.readline()
-        time.sleep(wait_s)
-        process.kill()
-        lines = [first, *process.stdout.read().splitlines(keepends=True)]
-    acknowledged = [line.split() for line in lines if line.endswith("\n")]
+    acknowledged = killed("tests.integration.fhir_server.writing_process", (database_url, str(tmp_path / "data")), wait_s)
     assert len(acknowledged) > 3
     with open_door(database_url, tmp_path / "again") as door:
         for id_, value in acknowledged[-200:]:

@@ -11,7 +11,7 @@ from chartloop.kernel.errors import Forbidden, Invalid
 from fhir_server.repository import Repository
 from fhir_server.search import including
 from fhir_server.store import Page
-from tests.integration.fhir_server.conftest import BASE, scope
+from tests.integration.fhir_server.conftest import BASE, fill, scope
 
 PSY = {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSY"}]}
 FORM = "http://a.example/Questionnaire/mood"
@@ -51,9 +51,7 @@ RESOURCES: list[dict[str, Any]] = [
 @pytest.fixture
 def filled(repository: Repository, operator: Scope) -> Repository:
     """Two clinics, a chart, a ring of references and a form with two versions."""
-    for resource in RESOURCES:
-        repository.update(operator, resource["resourceType"], resource["id"], resource)
-    return repository
+    return fill(repository, operator, RESOURCES)
 
 
 def _included(page: Page) -> str:

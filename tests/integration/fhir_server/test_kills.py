@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,22 +15,9 @@ from chartloop.kernel.errors import Gone, NotFound
 from fhir_server.repository import Repository
 from tests.integration.fhir_server.index_equality import assert_index_is_what_a_rebuild_makes
 from tests.integration.fhir_server.killed_process import PARTS
-from tests.integration.fhir_server.writing_process import OPERATOR, open_door
+from tests.integration.fhir_server.writing_process import OPERATOR, killed, open_door
 
-ROOT = Path(__file__).resolve().parents[3]
 KILLS = int(os.environ.get("CHARTLOOP_KILLS", "20"))
-
-
-def _killed(url: str, data: Path, seed: int, wait_s: float) -> list[list[str]]:
-    """Run the process until it is killed; the lines that it could finish."""
-    command = [sys.executable, "-m", "tests.integration.fhir_server.killed_process", url, str(data), str(seed)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        assert process.stdout is not None
-        first = process.stdout.readline()
-        time.sleep(wait_s)
-        process.kill()
-        lines = [first, *process.stdout.read().splitlines(keepends=True)]
-    return [line.split() for line in lines if line.endswith("\n")]
 
 
 def _assert_nothing_is_lost(door: Repository, acknowledged: list[list[str]]) -> None:
@@ -67,7 +51,7 @@ def test_kill_9_again_and_again_loses_nothing(database_url: str, tmp_path: Path)
     dice = random.Random(9)
     total = 0
     for seed in range(KILLS):
-        acknowledged = _killed(database_url, tmp_path / "data", seed, dice.random() ** 2)
+        acknowledged = killed("tests.integration.fhir_server.killed_process", (database_url, str(tmp_path / "data"), str(seed)), dice.random() ** 2)
         total += len(acknowledged)
         with open_door(database_url, tmp_path / f"again{seed}") as door:
             _assert_nothing_is_lost(door, acknowledged)

@@ -9,7 +9,7 @@ import pytest
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.errors import Forbidden, Invalid
 from fhir_server.repository import Repository
-from tests.integration.fhir_server.conftest import BASE, scope
+from tests.integration.fhir_server.conftest import BASE, fill, scope
 
 ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
@@ -42,9 +42,7 @@ RESOURCES: list[dict[str, Any]] = [
 @pytest.fixture
 def filled(repository: Repository, operator: Scope) -> Repository:
     """Resources with labels of both kinds, and Lists."""
-    for resource in RESOURCES:
-        repository.update(operator, resource["resourceType"], resource["id"], resource)
-    return repository
+    return fill(repository, operator, RESOURCES)
 
 
 SECURITY: list[tuple[str, str, str]] = [

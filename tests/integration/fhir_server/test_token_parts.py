@@ -17,7 +17,7 @@ from fhir_server.indexing.vocabulary import declare_whole
 from fhir_server.repository import Repository
 from fhir_server.search import conditions, frequency, words
 from fhir_server.store import Store
-from tests.integration.fhir_server.conftest import scope
+from tests.integration.fhir_server.conftest import fill, scope
 
 LOINC, SNOMED, V2 = "http://loinc.org", "http://snomed.info/sct", "http://terminology.hl7.org/CodeSystem/v2-0203"
 PSY = {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSY"}]}
@@ -54,9 +54,7 @@ RESOURCES: list[dict[str, Any]] = [
 @pytest.fixture
 def filled(repository: Repository, operator: Scope) -> Repository:
     """Resources whose values have parts."""
-    for resource in RESOURCES:
-        repository.update(operator, resource["resourceType"], resource["id"], resource)
-    return repository
+    return fill(repository, operator, RESOURCES)
 
 
 @pytest.fixture(params=["listed", "common", "unlisted", "unlisted and common"])

@@ -11,7 +11,7 @@ from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.errors import Forbidden, Gone, Invalid, NotFound
 from fhir_server.repository import Repository
 from fhir_server.store import Store
-from tests.integration.fhir_server.conftest import BASE, scope
+from tests.integration.fhir_server.conftest import BASE, fill, scope
 from tests.integration.fhir_server.test_http import Api
 
 ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
@@ -48,9 +48,7 @@ RESOURCES: list[dict[str, Any]] = [
 @pytest.fixture
 def filled(repository: Repository, operator: Scope) -> Repository:
     """Two patients with their charts."""
-    for resource in RESOURCES:
-        repository.update(operator, resource["resourceType"], resource["id"], resource)
-    return repository
+    return fill(repository, operator, RESOURCES)
 
 
 SYSTEM: list[tuple[str, str | int, str]] = [

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +23,20 @@ from fhir_server.labels.service import LabelService
 from fhir_server.opening import open_store
 from fhir_server.repository import Repository
 
+ROOT = Path(__file__).resolve().parents[3]
 OPERATOR = Scope(Subject(id="test:operator", role="operator", scopes=("system/*.cruds",)), "create")
+
+
+def killed(module: str, arguments: Sequence[str], wait_s: float) -> list[list[str]]:
+    """Run a module of the tests until it is killed with -9; the words of the lines that it could finish."""
+    command = [sys.executable, "-m", module, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        time.sleep(wait_s)
+        process.kill()
+        lines = [first, *process.stdout.read().splitlines(keepends=True)]
+    return [line.split() for line in lines if line.endswith("\n")]
 
 
 @contextmanager

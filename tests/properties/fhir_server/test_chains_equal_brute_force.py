@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chartloop.kernel.access.scope import Scope
-from chartloop.kernel.errors import Invalid
 from fhir_server.repository import Repository
 from fhir_server.search import hops as search_hops
 from tests.integration.fhir_server.conftest import *  # noqa: F403  the store and who asks
 from tests.integration.fhir_server.conftest import scope
 from tests.properties.fhir_server.brute_force import Resource, token_matches, tokens
+from tests.properties.fhir_server.limited import found_within
 
 PSY = {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSY"}]}
 Visible = dict[str, list[Resource]]
@@ -155,16 +155,6 @@ def limit() -> Iterator[Callable[[int], None]]:
     search_hops.MAX_LINKED = before  # type: ignore[misc]
 
 
-def _found(repository: Repository, role: str, type_: str, query: str, most: int) -> list[str] | None:
-    """Ids in order; None where a low limit of the hops refuses the search."""
-    try:
-        return [stored.id for stored in repository.all(scope(role), type_, query)]
-    except Invalid as refused:
-        if refused.issues[0].code == "too-costly" and most < 10_000:
-            return None
-        raise
-
-
 @pytest.mark.conformance("FHIR R4: search", "random chains, _has, :missing and :not find what a look at every visible resource finds, on both databases")
 @pytest.mark.conformance("Access", "random chains and _has over random hidden rows find what they find where nothing is hidden and the rows are gone")
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -179,7 +169,7 @@ def test_a_chain_finds_what_a_look_at_everything_finds(
     for role in ("clinician", "psychiatric-clinician"):
         visible: Visible = {each: [r for r in some.values() if role != "clinician" or "meta" not in r] for each, some in living.items()}
         expected = sorted(r["id"] for r in visible[type_] if all(matches(visible, r) for _, _, matches in said))
-        found = _found(repository, role, type_, query, most)
+        found = found_within(repository, role, type_, query, most)
         if found is None:
             continue
         assert sorted(found) == expected, (role, query)

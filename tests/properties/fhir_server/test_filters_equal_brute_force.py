@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chartloop.kernel.access.scope import Scope
-from chartloop.kernel.errors import Invalid
 from fhir_server.repository import Repository
 from fhir_server.search import hops as search_hops
 from fhir_server.search import planner
 from tests.integration.fhir_server.conftest import *  # noqa: F403  the store and who asks
 from tests.integration.fhir_server.conftest import scope
 from tests.properties.fhir_server.brute_force import DATE, Resource, date_range, number_matches, token_matches, tokens
+from tests.properties.fhir_server.limited import found_within
 
 PSY = {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSY"}]}
 DATES = ("2024", "2024-02", "2024-02-29", "2024-02-29T12:00:00Z", "2024-03-01T00:00:00+01:00", "2025-01-01", "1999-12")
@@ -196,16 +196,6 @@ def limits() -> Iterator[Callable[[int, int], None]]:
     set_to(*before)
 
 
-def _found(repository: Repository, role: str, type_: str, query: str, most: int) -> list[str] | None:
-    """Ids in order; None where a low limit of the hops refuses the search."""
-    try:
-        return [stored.id for stored in repository.all(scope(role), type_, query)]
-    except Invalid as refused:
-        if refused.issues[0].code == "too-costly" and most < 10_000:
-            return None
-        raise
-
-
 @pytest.mark.conformance("FHIR R4: search", "random filters find what a look at every visible resource finds, on both databases")
 @pytest.mark.conformance("Access", "random filters with not, chains and _has over random hidden rows find what they find where nothing is hidden and the rows are gone")
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -223,7 +213,7 @@ def test_a_filter_finds_what_a_look_at_everything_finds(
     for role in ("clinician", "psychiatric-clinician"):
         visible: Visible = {each: [r for r in some if role != "clinician" or "meta" not in r] for each, some in living.items()}
         expected = sorted(r["id"] for r in visible[type_] if matches(visible, r) and (not more.startswith("&_id") or r["id"] in more.replace("=", ",").split(",")))
-        found = _found(repository, role, type_, query, most)
+        found = found_within(repository, role, type_, query, most)
         if found is None:
             continue
         assert sorted(found) == expected, (role, text)
