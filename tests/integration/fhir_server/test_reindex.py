@@ -284,6 +284,7 @@ def test_a_condition_on_a_parameter_that_goes_is_refused(api: Api, store: Store,
     assert found(api, "Patient") == ["p1"]
 
 
+@pytest.mark.long
 @pytest.mark.conformance(AREA, "processes that write while a parameter becomes active: every resource is found by it, and the index is as a rebuild makes it")
 @pytest.mark.conformance("Faults", "kill -9 of a reindexing process: the job goes on from where it stood, beside writers, and every resource is found")
 def test_writers_and_a_killed_reindexer_leave_a_right_index(database_url: str, tmp_path: Path) -> None:

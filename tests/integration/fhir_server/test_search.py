@@ -169,6 +169,7 @@ def test_modifiers_find_what_they_say(filled: Repository, operator: Scope, query
     assert sorted(found) == sorted(str(ids).split())
 
 
+@pytest.mark.long
 @pytest.mark.conformance("Attacks", "94: a thousand values for a parameter with many types of target are answered")
 def test_a_thousand_references_without_a_type_are_answered(filled: Repository, operator: Scope) -> None:
     filled.create(operator, {"resourceType": "Basic", "code": {"text": "x"}, "subject": {"reference": "Patient/anna"}})

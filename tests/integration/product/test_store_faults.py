@@ -116,6 +116,7 @@ def test_a_disk_without_room_for_the_audit_journal_discloses_nothing(shared_clin
     clinic.assert_audit_holds()
 
 
+@pytest.mark.long
 @pytest.mark.conformance("Faults", "a store that another process locks answers writes with 503 and messages with AE; reads go on, and afterwards writes work again")
 def test_a_locked_store_is_answered_and_reads_go_on(shared_clinic):
     clinic = shared_clinic
