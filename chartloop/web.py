@@ -12,6 +12,8 @@ from cds_hooks.feedback_log import FeedbackLog
 from cds_hooks.risk_card import Surroundings
 from cds_hooks.stroke_risk import StrokeRisk
 from chartloop.app import Kernel, base_url, fhir_base
+from chartloop.exploring import explorer
+from chartloop.exploring import styles as explorer_styles
 from chartloop.kernel import auth
 from chartloop.kernel.access.subject import Subject
 from chartloop.kernel.bodies import places_of, with_bounded_bodies
@@ -40,6 +42,7 @@ from predictions.calibration import DEMO_RECORD
 from predictions.coder_model import SHIPPED
 from predictions.risk.registry import Registry
 from smart_apps.assembly import register_explainer, register_review_app, smart_side
+from smart_apps.explorer.explorer import with_explorer
 from smart_apps.server import clients
 from smart_apps.server.routes import COOKIE
 from smart_apps.sessions import Sessions
@@ -73,12 +76,13 @@ def build_wsgi(kernel: Kernel, repository: Repository, later: AsyncRunner | None
     app.register_blueprint(fhir_blueprint(gate), url_prefix="/fhir")
     telemetry = telemetry_routes.blueprint(gate, kernel.access, kernel.audit, telemetry_intake(kernel, repository))
     research = _research(kernel, smart.sessions)
-    for blueprint in (*smart.blueprints, telemetry, cds_routes.blueprint(cds), research, health_blueprint(_checks(kernel), metrics)):
+    for blueprint in (*smart.blueprints, telemetry, cds_routes.blueprint(cds), research, explorer_styles(), health_blueprint(_checks(kernel), metrics)):
         app.register_blueprint(blueprint)
     app.register_error_handler(Unavailable, _come_again)
     with kernel.database.read() as session:
         origins = {*clients.origins(session), *settings.server.cors_origins}
-    bounded = with_bounded_bodies(with_read_path(app.wsgi_app, gate), places_of(settings.server.threads))
+    explored = with_explorer(with_read_path(app.wsgi_app, gate), explorer(kernel, repository, smart.sessions))
+    bounded = with_bounded_bodies(explored, places_of(settings.server.threads))
     if later is not None:
         later.start(app.wsgi_app)
     return measured(with_common_headers(bounded, origins=origins), metrics)

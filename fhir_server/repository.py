@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from chartloop.kernel.access.engine import View
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.errors import ChartloopError, Issue
 from fhir_server.auditing import refused
@@ -36,6 +37,7 @@ from fhir_server.operations.meta_of import meta_of
 from fhir_server.operations.reindex import reindex, reindexing
 from fhir_server.operations.stream import stream
 from fhir_server.operations.validate import Trial, validate_resource
+from fhir_server.operations.why import why
 from fhir_server.patching.documents import JSON_PATCH, read_patch
 from fhir_server.preconditions import IfMatch
 from fhir_server.reindexing.jobs import Job
@@ -195,6 +197,10 @@ class Repository:
     def reindexing(self, scope: Scope, type_: str = "") -> tuple[Job, ...]:
         """Return the latest jobs that bring index rows up to date."""
         return reindexing(self._store, scope, type_)
+
+    def why(self, scope: Scope, type_: str, id_: str) -> tuple[View, ...]:
+        """Return the policies that let this reader see a resource, and what each of them shows of it; none where there is nothing to see."""
+        return why(self._store, scope, type_, id_)
 
     def capability_statement(self, base: str, interactions: tuple[str, ...]) -> bytes:
         """Say what this server does, now; anybody may ask."""

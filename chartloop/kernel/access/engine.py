@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from chartloop.kernel.access import element_paths
 from chartloop.kernel.access.cedar_sql import compile_filter
@@ -36,6 +37,13 @@ class _Plan:
     used: frozenset[str]
 
 
+class View(NamedTuple):
+    """A policy (its @id) that permits a row, and the element paths that it shows; None is all of them."""
+
+    policy: str
+    shown: frozenset[str] | None
+
+
 class Access:
     """Decisions over the policies of one directory."""
 
@@ -50,6 +58,7 @@ class Access:
             UnsupportedError: A policy uses an operator that cannot be compiled to SQL.
         """
         self._policies = load(directory)
+        self._notes = {notes["id"]: notes for notes in self._policies.annotations.values()}
         self._residuals = lru_cache(_CACHED)(self._residuals_uncached)
         self._plan = lru_cache(_CACHED)(self._plan_uncached)
         self._filter = lru_cache(_CACHED)(self._filter_uncached)
@@ -100,6 +109,14 @@ class Access:
         plan = self._plan(_key(scope.subject), scope.action, row.type)
         reasons = self._reasons(_key(scope.subject), scope.action, _seen(row, plan.used))
         return tuple(sorted(self._policies.annotations[key]["id"] for key in reasons))
+
+    def views(self, scope: Scope, row: RowAttributes) -> tuple[View, ...]:
+        """What each policy that permits a row shows of it: a reader sees what all of them show. None when it is denied."""
+        found = []
+        for name in self.explain(scope, row):
+            notes = self._notes[name]
+            found.append(View(name, self._allowed([notes["elements"]], row.type) if "elements" in notes else None))
+        return tuple(found)
 
     def _allowed(self, names: Sequence[str], type_: str) -> frozenset[str] | None:
         allowed: frozenset[str] | None = None
