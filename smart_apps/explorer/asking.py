@@ -15,6 +15,12 @@ _PAGE: Final = frozenset({"html", "text/html"})
 _DATA: Final = JSON_TYPES | XML_TYPES - {"application/xml", "text/xml"}
 """What a program names; a browser names application/xml of any kind itself."""
 _FORMAT: Final = "_format"
+_LONGEST: Final = 2_000
+
+
+def is_looked_at(environ: Mapping[str, Any]) -> bool:
+    """Whether a person may stand behind a request: it reads, and takes HTML or asks for it; a cookie opens an address to nobody else."""
+    return environ["REQUEST_METHOD"] in ("GET", "HEAD") and ("text/html" in str(environ.get("HTTP_ACCEPT", ""))[:_LONGEST] or wants_page(environ))
 
 
 def wants_page(environ: Mapping[str, Any]) -> bool:
@@ -26,7 +32,7 @@ def wants_page(environ: Mapping[str, Any]) -> bool:
         said = [value for name, value in _pairs(query) if name == _FORMAT]
         return bool(said) and said[-1].strip().lower() in _PAGE
     qualities: dict[str, float] = {}
-    for part in str(environ.get("HTTP_ACCEPT", ""))[:2_000].split(","):
+    for part in str(environ.get("HTTP_ACCEPT", ""))[:_LONGEST].split(","):
         name, parameters = media_type(part)
         qualities[name] = _quality(parameters.get("q", "1"))
     page = qualities.get("text/html", 0.0)

@@ -17,7 +17,7 @@ from chartloop.kernel.http import Environ, Headers, StartResponse, WsgiApp
 from fhir_server.http.calls import SUBJECT
 from smart_apps.explorer import pages
 from smart_apps.explorer.addresses import Addresses
-from smart_apps.explorer.asking import wants_page, without_format
+from smart_apps.explorer.asking import is_looked_at, wants_page, without_format
 
 _FHIR: Final = "application/fhir+json"
 _NOT_OF_A_PAGE: Final = frozenset({"content-type", "content-length", "etag", "last-modified", "vary", "content-encoding", "content-security-policy"})
@@ -62,9 +62,11 @@ def with_explorer(app: WsgiApp, explorer: Explorer) -> WsgiApp:
 
     def wrapped(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path = str(environ["PATH_INFO"])
-        if not (path == prefix or path.startswith(f"{prefix}/")) or not wants_page(environ):
+        if not (path == prefix or path.startswith(f"{prefix}/")) or not is_looked_at(environ):
             return app(environ, start_response)
         visitor = None if "HTTP_AUTHORIZATION" in environ else explorer.visitor(environ)
+        if not wants_page(environ):  # the page's own links to JSON and XML
+            return app(environ if visitor is None else {**environ, SUBJECT: visitor.subject}, start_response)
         place = pages.Place(addresses, visitor.display if visitor else "", path, str(environ.get("QUERY_STRING", "")), explorer.login)
         if path.rstrip("/") == prefix and not without_format(place.query) and visitor is not None:
             return _send(environ, start_response, "200 OK", [], pages.start(place, explorer.types(visitor.subject)))
