@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from chartloop.kernel.access.labels import CODES
-from chartloop.kernel.access.rows import RowAttributes, RowFilter
+from chartloop.kernel.access.rows import EVERYTHING, RowAttributes, RowFilter
 from chartloop.kernel.db import OneRow, Session
 from chartloop.kernel.errors import Gone, NotFound
 from fhir_server.type_ids import TYPE_IDS, TYPE_NAMES
@@ -94,6 +94,44 @@ def current(session: OneRow, type_: str, id_: str, row_filter: RowFilter) -> Row
     sql = _current_sql(session.dialect, row_filter.sql)
     found = session.one(sql, (TYPE_IDS[type_], id_, *row_filter.params))
     return _row(found) if found else None
+
+
+Current = Callable[[str, str], Row | None]
+"""Finds the current version of any resource by type and id, for deciding on it: whether this reader may see it is asked of the policies."""
+
+
+def one_by_one(session: OneRow) -> Current:
+    """Look each resource up when it is asked for."""
+    return lambda type_, id_: current(session, type_, id_, EVERYTHING)
+
+
+def at_once(session: Session, references: Iterable[str]) -> Current:
+    """Look many resources ("Type/id") up together; what is not among them is looked up when it is asked for."""
+    wanted = frozenset(references)
+    found = {row.reference: row for row in _by_references(session, wanted)}
+
+    def known(type_: str, id_: str) -> Row | None:
+        reference = f"{type_}/{id_}"
+        return found.get(reference) if reference in wanted else current(session, type_, id_, EVERYTHING)
+
+    return known
+
+
+def _by_references(session: Session, references: Iterable[str]) -> Iterator[Row]:
+    for marks, params in _wanted(references):
+        sql = (
+            f"WITH w (type_id, fhir_id) AS (VALUES {marks}) SELECT {_columns(session.dialect, with_version=False)} FROM w CROSS JOIN {_JOIN} "
+            "AND v.version = r.version AND r.type_id = w.type_id AND r.fhir_id = w.fhir_id"
+        )
+        yield from map(_row, session.all(sql, params))
+
+
+def _wanted(references: Iterable[str]) -> Iterator[tuple[str, list[object]]]:
+    """Rows of type and id for a join, some at a time. A join, because SQLite walks the whole table for a row value in a list."""
+    pairs = [(TYPE_IDS[type_], id_) for type_, _, id_ in (reference.partition("/") for reference in sorted(references)) if type_ in TYPE_IDS]
+    for start in range(0, len(pairs), CHUNK // 2):
+        part = pairs[start : start + CHUNK // 2]
+        yield ", ".join(["(?, ?)"] * len(part)), [value for pair in part for value in pair]
 
 
 def living(row: Row | None) -> Row:
@@ -194,17 +232,13 @@ def labels_of(session: Session, reference: str) -> frozenset[str]:
 
 def labels_by_reference(session: Session, references: Iterable[str]) -> dict[str, frozenset[str]]:
     """Labels of several stored resources ("Type/id") at once; those without any are absent."""
-    wanted = [(TYPE_IDS[type_], id_) for type_, _, id_ in (reference.partition("/") for reference in sorted(references)) if type_ in TYPE_IDS]
     found: dict[str, frozenset[str]] = {}
-    for start in range(0, len(wanted), CHUNK // 2):
-        part = wanted[start : start + CHUNK // 2]
-        marks = ", ".join(["(?, ?)"] * len(part))
-        # A join, because SQLite walks the whole table for a row value in a list.
+    for marks, params in _wanted(references):
         sql = (
             f"WITH w (type_id, fhir_id) AS (VALUES {marks}) SELECT r.type_id, r.fhir_id, l.label FROM w CROSS JOIN resource r "
             "CROSS JOIN resource_label l WHERE r.type_id = w.type_id AND r.fhir_id = w.fhir_id AND l.rid = r.rid"
         )
-        for type_id, id_, label in session.all(sql, [value for pair in part for value in pair]):
+        for type_id, id_, label in session.all(sql, params):
             reference = f"{TYPE_NAMES[type_id]}/{id_}"
             found[reference] = found.get(reference, frozenset()) | {CODES[label]}
     return found

@@ -6,11 +6,11 @@ Spec: https://hl7.org/fhir/R4/http.html#trules
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final
+from typing import Final
 
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.db import Session, Tx
@@ -25,10 +25,12 @@ from fhir_server.interactions.patch import Patched, patched, patched_version
 from fhir_server.interactions.update import next_version, there_already
 from fhir_server.matching import criteria, lock, lock_key, single, to_delete
 from fhir_server.patching.documents import entry_patch
-from fhir_server.preparing import lookup, require_whole
+from fhir_server.preparing import require_whole
 from fhir_server.references import conditional_references_in_bytes, link_map, rewriter
+from fhir_server.rows import Row
 from fhir_server.search.tree import Query
-from fhir_server.store import LabelsOf, Store, Written, acting
+from fhir_server.store import Store, Written, acting
+from fhir_server.transaction_labels import BundleLabels
 from fhir_server.validation.bundles import BundleEntry
 from fhir_server.validation.parsing import compact as compact_json
 from fhir_server.validation.resources import Validated, validate
@@ -94,18 +96,21 @@ class TransactionPlan:
         self._session = session
         self._items = items
         self._creating = acting(scope, "create")
-        self._matched: dict[int, int] = {}
+        self._matched: dict[int, Row] = {}
         self._deleted: dict[int, list[int]] = {}
         self._patched: dict[int, Patched] = {}
         self._ids = {item.index: item.id for item in items}
         self._rewrite = rewriter(self._resolve())
         self._refuse_same()
+        self._current = rows.at_once(session, (self._reference(item) for item in items if item.request.method != "POST"))
         self._validated = {item.index: self._validate(item) for item in items if item.entry.resource and item.request.method != "DELETE"}
-        self._labels = _BundleLabels(store, lookup(store, session), {
-            self._reference(item): self._validated[item.index]
+        written = {
+            self._reference(item): self._validated[item.index][0].resource
             for item in items
             if item.index in self._validated and self._writes(item)
-        }, frozenset(item.reference for item in items if item.fresh and item.index not in self._matched))  # fmt: skip
+        }
+        fresh = frozenset(item.reference for item in items if item.fresh and item.index not in self._matched)
+        self._label = BundleLabels(store, session, written, fresh).label
 
     def batch(self) -> Batch:
         """Prepare every change; the results are by entry."""
@@ -125,34 +130,41 @@ class TransactionPlan:
 
     def _resolve(self) -> dict[str, str]:
         """Map every link of the bundle to the reference it will have."""
-        assigned: dict[str, str] = {}
-        for item in self._items:
-            if item.condition is not None:
-                with naming(item.index):
-                    self._match(item, item.condition)
-            if item.entry.full_url:
-                assigned[item.entry.full_url] = self._reference(item)
+        self._match()
+        assigned = {item.entry.full_url: self._reference(item) for item in self._items if item.entry.full_url}
         links = link_map(assigned)
+        targets: dict[str, int] = {}
         for item in self._items:
             if _SEARCH.search(item.entry.resource):
                 with naming(item.index):
                     for text in conditional_references_in_bytes(item.entry.resource):
-                        if text not in links:
-                            links[text] = self._target(text)
-        return links
+                        if text not in links and text not in targets:
+                            targets[text] = self._target(text)
+        found = rows.by_rids(self._session, [*targets.values()])
+        return {**links, **{text: found[rid].reference for text, rid in targets.items()}}
 
-    def _match(self, item: Item, condition: Query) -> None:
+    def _match(self) -> None:
+        """Find what the conditions mean."""
+        single_ones: dict[int, int] = {}
+        for item in self._items:
+            if item.condition is not None:
+                with naming(item.index):
+                    single_ones.update((item.index, rid) for rid in self._matches(item, item.condition))
+        found = rows.by_rids(self._session, [*single_ones.values()])
+        for index, rid in single_ones.items():
+            self._ids[index] = found[rid].id
+            if index not in self._deleted:
+                self._matched[index] = found[rid]
+
+    def _matches(self, item: Item, condition: Query) -> list[int]:
+        """Find the one match of a condition; none where a delete takes several."""
         if item.request.method == "DELETE":
             found = self._deleted[item.index] = to_delete(self._session, self._store, self._scope, condition)
-            if len(found) == 1:
-                self._ids[item.index] = rows.by_rids(self._session, found)[found[0]].id
-            return
+            return found if len(found) == 1 else []
         rid = single(self._session, self._store, self._scope, condition)
-        if rid is not None:
-            self._matched[item.index] = rid
-            self._ids[item.index] = rows.by_rids(self._session, [rid])[rid].id
-        elif item.request.method == "PATCH":
+        if rid is None and item.request.method == "PATCH":
             raise NotFound
+        return [] if rid is None else [rid]
 
     def _reference(self, item: Item) -> str:
         return f"{item.request.type}/{self._ids[item.index]}"
@@ -178,12 +190,12 @@ class TransactionPlan:
                     raise Invalid("This transaction speaks of one resource twice.", code="duplicate")
             seen.update(references)
 
-    def _target(self, text: str) -> str:
+    def _target(self, text: str) -> int:
         type_, _, query = text.partition("?")
         rid = single(self._session, self._store, self._scope, criteria(self._store, self._scope, type_, query))
         if rid is None:
             raise PreconditionFailed("A conditional reference matches nothing.", code="not-found")
-        return rows.by_rids(self._session, [rid])[rid].reference
+        return rid
 
     def _validate(self, item: Item) -> tuple[Validated, bytes]:
         where = f"Bundle.entry[{item.index}].resource"
@@ -199,37 +211,36 @@ class TransactionPlan:
     def _patch(self, item: Item) -> Patched:
         request, change = item.request, entry_patch(item.entry.resource, self._rewrite)
         id_, scope = self._ids[item.index], acting(self._scope, "patch")
-        return patched(self._store, scope, self._session, request.type, id_, change, request.if_match)
+        return patched(self._store, scope, self._current, request.type, id_, change, request.if_match)
 
     def _change(self, item: Item) -> tuple[Change | None, Written]:
-        store, request, session, id_ = self._store, item.request, self._session, self._ids[item.index]
+        store, request, id_ = self._store, item.request, self._ids[item.index]
         validated, body = self._validated[item.index]
         if request.method == "PATCH":
-            return patched_version(store, acting(self._scope, "patch"), session, self._patched[item.index], self._labels.label)
+            return patched_version(store, acting(self._scope, "patch"), self._current, self._patched[item.index], self._label)
         if request.method == "PUT":
             return self._update(item, validated, body)
         if item.index in self._matched:
-            rid = self._matched[item.index]
-            stored = visible(store, acting(self._scope, "search"), rows.by_rids(session, [rid])[rid])
+            stored = visible(store, acting(self._scope, "search"), self._matched[item.index])
             return None, Written(stored, created=False, changed=False)
-        return first_version(store, self._creating, validated, body, id_, self._labels.label)
+        return first_version(store, self._creating, validated, body, id_, self._label)
 
     def _remove(self, item: Item) -> tuple[list[Change], Written]:
         request, scope = item.request, acting(self._scope, "delete")
         if item.condition is not None:
             return conditional_removal(self._store, scope, self._session, request.type, self._deleted[item.index], request.if_match)
-        change, written = removal(self._store, scope, self._session, request.type, item.id, request.if_match)
+        change, written = removal(self._store, scope, self._current, request.type, item.id, request.if_match)
         return [change] if change else [], written
 
     def _update(self, item: Item, validated: Validated, body: bytes) -> tuple[Change | None, Written]:
-        store, request, scope, label = self._store, item.request, acting(self._scope, "update"), self._labels.label
+        store, request, scope, label = self._store, item.request, acting(self._scope, "update"), self._label
         if item.condition is not None:
             match = self._ids[item.index] if item.index in self._matched else ""
             before = Preconditions(request.if_match, request.create_only)
-            return matched_version(store, scope, self._session, match, item.id, validated, body, before, label)
+            return matched_version(store, scope, self._current, match, item.id, validated, body, before, label)
         require_whole(validated.resource, request.id)
         taken = there_already if request.create_only else None
-        return next_version(store, scope, self._session, request.id, validated, body, request.if_match, label, taken=taken)
+        return next_version(store, scope, self._current, request.id, validated, body, request.if_match, label, taken=taken)
 
     def _verify(self, tx: Tx) -> None:
         """See, under lock, that every condition still finds what it found."""
@@ -240,39 +251,10 @@ class TransactionPlan:
                 if item.index in self._deleted:
                     same = to_delete(tx, self._store, self._scope, condition) == self._deleted[item.index]
                 else:
-                    same = single(tx, self._store, self._scope, condition) == self._matched.get(item.index)
+                    found = self._matched.get(item.index)
+                    same = single(tx, self._store, self._scope, condition) == (found.rid if found else None)
             if not same:
                 raise Stale
-
-
-class _BundleLabels:
-    """Labels of what is stored, and of what is being stored beside it."""
-
-    def __init__(
-        self, store: Store, stored: LabelsOf, beside: Mapping[str, tuple[Validated, bytes]], fresh: Container[str]
-    ) -> None:
-        """Take what is stored, what is beside it, and which references are of ids made just now: nothing is stored there."""
-        self._store = store
-        self._stored = stored
-        self._beside = beside
-        self._fresh = fresh
-        self._known: dict[str, frozenset[str]] = {}
-
-    def label(self, type_: str, resource: Mapping[str, Any]) -> frozenset[str]:
-        """Labels of a resource of the bundle."""
-        return self.of(f"{type_}/{resource['id']}")
-
-    def of(self, reference: str) -> frozenset[str]:
-        """Labels of one resource; a circle of references ends where it began."""
-        reference = reference.removeprefix(self._store.base + "/")
-        if reference not in self._known:
-            self._known[reference] = frozenset()
-            found: frozenset[str] = frozenset() if reference in self._fresh else self._stored(reference)
-            if reference in self._beside:
-                resource: Mapping[str, Any] = self._beside[reference][0].resource
-                found |= self._store.labeller.labels(reference.partition("/")[0], resource, self.of)
-            self._known[reference] = found
-        return self._known[reference]
 
 
 def refuse_doubles(items: Sequence[Item]) -> None:

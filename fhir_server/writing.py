@@ -110,7 +110,8 @@ def apply(store: Store, scope: Scope, tx: Tx, batch: Batch, also: Also | None) -
     if also is not None:
         also(tx)
     # Last, because another writer of the same new word waits from here until this transaction ends.
-    store.vocabulary.learn(tx, (word for change in changes for word in change.rows.words))
+    words = (word for change in changes for word in change.rows.words)
+    store.vocabulary.learn(tx, words, (unit for change in changes for unit in change.rows.units))
 
 
 def _told(change: Change) -> Told:
@@ -151,10 +152,10 @@ def _numbers(tx: Tx, count: int) -> Sequence[int]:
     if tx.dialect == "postgresql":
         sequence = "nextval(pg_get_serial_sequence('rid_counter', 'n'))"
         return [int(row[0]) for row in tx.all(f"SELECT {sequence} FROM generate_series(1, ?)", (count,))]
-    if tx.run("UPDATE rid_counter SET n = n + ?", (count,)) == 0:
+    found = tx.all("UPDATE rid_counter SET n = n + ? RETURNING n", (count,))
+    if not found:
         tx.run("INSERT INTO rid_counter (n) VALUES (?)", (count,))
-    found = tx.one("SELECT n FROM rid_counter")
-    last = int(found[0]) if found else count
+    last = int(found[0][0]) if found else count
     return range(last - count + 1, last + 1)
 
 

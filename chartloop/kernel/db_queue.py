@@ -11,6 +11,8 @@ from chartloop.kernel.errors import ChartloopError, Unavailable
 T = TypeVar("T")
 Work = Callable[[Tx], object]
 MAX_GROUP = 256
+CAREFUL = 16
+"""After a failure, so many groups keep their pieces of work apart: where one writer loses a race, the next does too."""
 
 
 class Group(Protocol):
@@ -45,6 +47,7 @@ class WriteQueue:
         self._items: deque[_Item] = deque()
         self._wake = threading.Condition()
         self._closed = False
+        self._careful = 0
         self._thread = threading.Thread(target=self._serve, name="chartloop-writer", daemon=True)
         self._thread.start()
 
@@ -84,8 +87,9 @@ class WriteQueue:
     def _do(self, items: list[_Item]) -> None:
         actions: list[Callable[[], None]] = []
         try:
-            self._group.begin()
-            self._attempt_each(items)
+            if not self._together(items):
+                self._group.begin()
+                self._attempt_each(items)
             actions = self._group.commit()
         except BaseException as error:
             self._group.rollback()
@@ -94,6 +98,21 @@ class WriteQueue:
         run_actions(actions)
         for item in items:
             item.done.release()
+
+    def _together(self, items: list[_Item]) -> bool:
+        """Do everything in the hope that nothing fails, which spares each a savepoint; where something does, nothing is done."""
+        if len(items) == 1 or self._careful:
+            self._careful = max(0, self._careful - 1)
+            return False
+        self._group.begin()
+        try:
+            for item in items:
+                item.result = self._group.attempt(item.work, alone=True)
+        except BaseException:
+            self._group.rollback()
+            self._careful = CAREFUL
+            return False
+        return True
 
     def _attempt_each(self, items: list[_Item]) -> None:
         alone = len(items) == 1

@@ -24,7 +24,7 @@ _SYNCHRONOUS_FULL = 2
 _ROWS = 32
 """Most rows in one INSERT."""
 
-_PLAIN_INSERT = re.compile(r"^INSERT INTO .* VALUES (\([?, ]+\))$", re.DOTALL)
+_PLAIN_INSERT = re.compile(r"^(INSERT INTO .* VALUES )(\([?, ]+\))( ON CONFLICT[a-z_, ()]* DO NOTHING)?$", re.DOTALL)
 _MMAP_BYTES = 1 << 30
 _OUT_OF_REACH = {
     sqlite3.SQLITE_FULL: "The disk or the database is full; nothing was changed.",
@@ -38,10 +38,10 @@ _OUT_OF_REACH = {
 
 
 @lru_cache(maxsize=1024)
-def _for_rows(sql: str, count: int) -> str:
-    """Write an INSERT of one row for so many."""
+def _for_rows(sql: str, count: int) -> str | None:
+    """Write an INSERT of one row for so many; None where it is no such INSERT."""
     found = _PLAIN_INSERT.search(sql)
-    return sql + f", {found[1]}" * (count - 1) if found else sql
+    return f"{found[1]}{', '.join([found[2]] * count)}{found[3] or ''}" if found else None
 
 
 def _translate(error: sqlite3.Error) -> ChartloopError | None:
@@ -88,12 +88,13 @@ class SqliteSession(Tx):
         self._refuse_lost()
         changed = 0
         try:
-            if _PLAIN_INSERT.search(sql) is None:
-                return self.connection.executemany(sql, rows).rowcount
             # Every step of a statement lets other threads take the interpreter, and this one holds the write lock: few steps.
             waiting = iter(rows)
             while part := list(islice(waiting, _ROWS)):
-                changed += self.connection.execute(_for_rows(sql, len(part)), list(chain.from_iterable(part))).rowcount
+                several = _for_rows(sql, len(part))
+                if several is None:
+                    return self.connection.executemany(sql, chain(part, waiting)).rowcount
+                changed += self.connection.execute(several, list(chain.from_iterable(part))).rowcount
         except sqlite3.Error as error:
             self._raise(error)
         return changed
@@ -226,7 +227,7 @@ class SqliteDatabase(Database):
 
 
 class _SqliteGroup:
-    """One transaction for several pieces of work, each in a savepoint of its own."""
+    """One transaction for several pieces of work."""
 
     def __init__(self, session: SqliteSession, writing: threading.local) -> None:
         self._session = session
@@ -239,7 +240,7 @@ class _SqliteGroup:
         self._session.run("BEGIN IMMEDIATE")
 
     def attempt(self, work: Callable[[Tx], object], *, alone: bool) -> object:
-        """Do one piece of work; take back what it did when it fails."""
+        """Do one piece of work; take back what it did when it fails, unless it is told that everything will be taken back then."""
         session = self._session
         if alone:
             return work(session)

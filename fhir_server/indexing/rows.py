@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache, lru_cache
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from chartloop.kernel.db import Tx
@@ -74,6 +75,8 @@ _DELETE: Final = {
     name: f"DELETE FROM {table} WHERE {' AND '.join(f'{column}=?' for column in (*columns, 'rid'))}"
     for name, (table, columns) in _TABLES.items()
 }
+
+_FIELDS: Final[list[tuple[str, Callable[[IndexRows], frozenset[Row]]]]] = [(name, attrgetter(name)) for name in _TABLES]
 
 NO_ROWS: Final = IndexRows(UNDATED, *(frozenset[Row](),) * 7, frozenset())
 
@@ -159,21 +162,18 @@ def _units(values: IndexValues) -> frozenset[KnownUnit]:
 
 
 def replace_rows(tx: Tx, changes: list[tuple[int, IndexRows, IndexRows]]) -> None:
-    """Bring the index tables from the old rows to the new ones, for many resources at once."""
-    replace_words(tx, [(rid, old.text, new.text) for rid, old, new in changes])
+    """Bring the index tables from the old rows to the new ones, for many resources at once; units and words are the vocabulary's."""
+    replace_words(tx, [(rid, old.text, new.text) for rid, old, new in changes if old.text is not new.text])
     changed = [change for change in changes if change[1] is not NO_ROWS]
-    for name in _TABLES:
-        gone = [
-            (*row, rid) for rid, old, new in changed for row in getattr(old, name) - getattr(new, name) if row[0] != INHERITS
-        ]
+    for name, rows in _FIELDS:
+        gone = [(*row, rid) for rid, old, new in changed for row in rows(old) - rows(new) if row[0] != INHERITS]
         if gone:
             tx.many(_DELETE[name], gone)
-        added = [(*row, rid) for rid, old, new in changes for row in getattr(new, name) - getattr(old, name)]
+        added = [(*row, rid) for rid, old, new in changes for row in rows(new) - rows(old)]
         if added:
             # Index keys in order: neighbours land on the same page.
             added.sort()
             tx.many(_INSERT[name], added)
-    store_units(tx, {unit for _, old, new in changes for unit in new.units - old.units})
 
 
 def store_units(tx: Tx, units: Collection[KnownUnit]) -> None:

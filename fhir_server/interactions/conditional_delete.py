@@ -58,7 +58,7 @@ def conditional_removal(
         return [], Written(_gone(type_), created=False, changed=False, taken=0)
     found = rows.by_rids(session, rids)
     if len(rids) == 1:
-        change, written = removal(store, scope, session, type_, found[rids[0]].id, if_match)
+        change, written = removal(store, scope, rows.one_by_one(session), type_, found[rids[0]].id, if_match)
         return [change] if change else [], written
     if if_match is not None:
         raise PreconditionFailed("If-Match speaks of one resource, and the condition matches more.", code="multiple-matches")

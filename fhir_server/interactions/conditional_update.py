@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from chartloop.kernel import ids
 from chartloop.kernel.access.scope import Scope
-from chartloop.kernel.db import Session
 from chartloop.kernel.errors import ChartloopError, Conflict, Invalid
 from fhir_server import rows
 from fhir_server.auditing import refusals_audited
@@ -21,6 +20,7 @@ from fhir_server.interactions.update import next_version, there_already
 from fhir_server.matching import criteria, single, verify_match
 from fhir_server.preconditions import IfMatch, require_version
 from fhir_server.preparing import encode, labelling, require_complete
+from fhir_server.rows import Current
 from fhir_server.search.tree import Query
 from fhir_server.store import Also, Label, Store, Written, acting, require
 from fhir_server.validation.resources import Validated, validate
@@ -66,7 +66,7 @@ def _prepare(store: Store, scope: Scope, validated: Validated, raw: bytes, condi
         rid = single(session, store, scope, condition)
         match = "" if rid is None else rows.by_rids(session, [rid])[rid].id
         label = labelling(store, session)
-        change, written = matched_version(store, scope, session, match, ids.public_id(), validated, raw, before, label)
+        change, written = matched_version(store, scope, rows.one_by_one(session), match, ids.public_id(), validated, raw, before, label)
     verify = partial(verify_match, store=store, scope=scope, query=condition, found=rid)
     targets = [] if change else [f"{written.stored.type}/{written.stored.id}"]
     return Batch([change] if change else [], written, verify=verify, targets=targets)
@@ -75,7 +75,7 @@ def _prepare(store: Store, scope: Scope, validated: Validated, raw: bytes, condi
 def matched_version(
     store: Store,
     scope: Scope,
-    session: Session,
+    current: Current,
     match: str,
     fresh: str,
     validated: Validated,
@@ -88,7 +88,7 @@ def matched_version(
     Args:
         store: The store.
         scope: Who updates.
-        session: Where the current version is read.
+        current: Finds the current version.
         match: Id of the one match, "" where nothing matches.
         fresh: Id of a resource that is made without one in its body.
         validated: What is to be stored.
@@ -108,4 +108,4 @@ def matched_version(
         require(store, creating, validated.type)
         return first_version(store, creating, validated, raw, fresh, label)
     taken = None if match else _other
-    return next_version(store, scope, session, match or validated.id, validated, raw, before.if_match, label, taken=taken)
+    return next_version(store, scope, current, match or validated.id, validated, raw, before.if_match, label, taken=taken)

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from functools import partial
 
-from chartloop.kernel.access.rows import EVERYTHING
 from chartloop.kernel.access.scope import Scope
-from chartloop.kernel.db import Session
 from chartloop.kernel.errors import Forbidden, NotFound
-from fhir_server import rows
 from fhir_server.auditing import refusals_audited
 from fhir_server.committing import commit
 from fhir_server.preconditions import IfMatch, require_version
 from fhir_server.preparing import deletion
+from fhir_server.rows import Current, one_by_one
 from fhir_server.store import Also, Store, Stored, Written, acting, require
 from fhir_server.writing import Batch, Change
 
@@ -33,15 +31,15 @@ def delete(
 
 def _prepare(store: Store, scope: Scope, type_: str, id_: str, if_match: IfMatch) -> Batch:
     with store.db.read() as session:
-        change, written = removal(store, scope, session, type_, id_, if_match)
+        change, written = removal(store, scope, one_by_one(session), type_, id_, if_match)
     return Batch([change], written) if change else Batch([], written, targets=[f"{type_}/{id_}"])
 
 
 def removal(
-    store: Store, scope: Scope, session: Session, type_: str, id_: str, if_match: IfMatch = None
+    store: Store, scope: Scope, current: Current, type_: str, id_: str, if_match: IfMatch = None
 ) -> tuple[Change | None, Written]:
     """Decide on the row and prepare its deletion; none if it is deleted already."""
-    old = rows.current(session, type_, id_, EVERYTHING)
+    old = current(type_, id_)
     if old is None:
         raise NotFound
     if not store.access.decides(scope, old.attributes()):

@@ -9,17 +9,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from chartloop.kernel.access.rows import EVERYTHING
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.db import Session
 from chartloop.kernel.errors import Forbidden, Gone, NotFound
-from fhir_server import rows
 from fhir_server.auditing import refusals_audited
 from fhir_server.committing import commit
 from fhir_server.interactions.update import next_version
 from fhir_server.patching.application import Patch, patched_body
 from fhir_server.preconditions import IfMatch, require_version
 from fhir_server.preparing import labelling, require_whole
+from fhir_server.rows import Current, one_by_one
 from fhir_server.store import Also, Label, Store, Written, acting, require
 from fhir_server.validation.resources import Validated, validate
 from fhir_server.writing import Batch, Change, Stale
@@ -50,8 +49,9 @@ def _prepare(store: Store, scope: Scope, type_: str, id_: str, change: Patch, if
 
 def patch_batch(store: Store, scope: Scope, session: Session, type_: str, id_: str, change: Patch, if_match: IfMatch) -> Batch:
     """Prepare the version that a patch makes; none if nothing changes."""
-    outcome = patched(store, scope, session, type_, id_, change, if_match)
-    version, written = patched_version(store, scope, session, outcome, labelling(store, session))
+    current = one_by_one(session)
+    outcome = patched(store, scope, current, type_, id_, change, if_match)
+    version, written = patched_version(store, scope, current, outcome, labelling(store, session))
     return Batch([version], written) if version else Batch([], written, targets=[f"{type_}/{id_}"])
 
 
@@ -63,26 +63,26 @@ class Patched(NamedTuple):
     version: int
 
 
-def patched_version(store: Store, scope: Scope, session: Session, outcome: Patched, label: Label) -> tuple[Change | None, Written]:
+def patched_version(store: Store, scope: Scope, current: Current, outcome: Patched, label: Label) -> tuple[Change | None, Written]:
     """Prepare the version that stores what was patched.
 
     Raises:
         Stale: Somebody else stored a version since: the patch has to be applied to that one.
     """
-    change, written = next_version(store, scope, session, outcome.validated.id, outcome.validated, outcome.body, None, label)
+    change, written = next_version(store, scope, current, outcome.validated.id, outcome.validated, outcome.body, None, label)
     if (change.version - 1 if change else written.stored.version) != outcome.version:
         raise Stale
     return change, written
 
 
 def patched(
-    store: Store, scope: Scope, session: Session, type_: str, id_: str, change: Patch, if_match: IfMatch
+    store: Store, scope: Scope, current: Current, type_: str, id_: str, change: Patch, if_match: IfMatch
 ) -> Patched:
     """Apply a patch to the current version and validate what comes of it, as a whole.
 
     Who sees a part of a resource cannot patch it: a test, a copy or a failing path would tell what the rest says.
     """
-    old = rows.current(session, type_, id_, EVERYTHING)
+    old = current(type_, id_)
     reading = acting(scope, "read")
     if old is None or not store.access.decides(reading, old.attributes()):
         raise NotFound

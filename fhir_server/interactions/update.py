@@ -9,16 +9,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from chartloop.kernel.access.rows import EVERYTHING
 from chartloop.kernel.access.scope import Scope
-from chartloop.kernel.db import Session
 from chartloop.kernel.errors import ChartloopError, Forbidden, MethodNotAllowed, NotFound, PreconditionFailed
-from fhir_server import rows
 from fhir_server.auditing import refusals_audited
 from fhir_server.committing import commit
 from fhir_server.preconditions import IfMatch, require_version
 from fhir_server.preparing import encode, labelling, new_version, require_whole
-from fhir_server.rows import Row
+from fhir_server.rows import Current, Row, one_by_one
 from fhir_server.store import Also, Label, Store, Stored, Written, acting, require
 from fhir_server.validation.resources import Validated, validate
 from fhir_server.visible import after_write
@@ -63,7 +60,7 @@ def require_update(store: Store, scope: Scope, type_: str) -> None:
 def _prepare(store: Store, scope: Scope, validated: Validated, raw: bytes, if_match: IfMatch, taken: Refusal | None) -> Batch:
     with store.db.read() as session:
         label = labelling(store, session)
-        change, written = next_version(store, scope, session, validated.id, validated, raw, if_match, label, taken=taken)
+        change, written = next_version(store, scope, one_by_one(session), validated.id, validated, raw, if_match, label, taken=taken)
     targets = [f"{written.stored.type}/{written.stored.id}"]
     return Batch([change], written) if change else Batch([], written, targets=targets)
 
@@ -71,7 +68,7 @@ def _prepare(store: Store, scope: Scope, validated: Validated, raw: bytes, if_ma
 def next_version(
     store: Store,
     scope: Scope,
-    session: Session,
+    current: Current,
     id_: str,
     validated: Validated,
     raw: bytes,
@@ -85,7 +82,7 @@ def next_version(
     Args:
         store: The store.
         scope: Who updates or patches.
-        session: Where the current version is read.
+        current: Finds the current version.
         id_: Id of the resource; the body may leave it out.
         validated: What is to be stored.
         raw: The same as bytes.
@@ -94,7 +91,7 @@ def next_version(
         taken: What to refuse with if the resource is there; None where it may be.
     """
     type_ = validated.type
-    old = rows.current(session, type_, id_, EVERYTHING)
+    old = current(type_, id_)
     known = _updatable(store, scope, old, type_)
     if known and taken is not None:
         raise taken()
@@ -102,8 +99,8 @@ def next_version(
     prepared = new_version(store, type_, id_, validated.resource, raw, old, label, assigned=False)
     if prepared is None and old is not None:
         body = store.codec.unpack(old.codec, old.dict_id, old.packed)
-        current = Stored(type_, id_, old.version, old.updated, body, redacted=False, deleted=False)
-        seen = after_write(store, scope, current, old.attributes())
+        kept = Stored(type_, id_, old.version, old.updated, body, redacted=False, deleted=False)
+        seen = after_write(store, scope, kept, old.attributes())
         return None, Written(seen, created=False, changed=False, validated=validated)
     if prepared is None:
         raise NotFound

@@ -22,7 +22,7 @@ from fhir_server.interactions.update import next_version
 from fhir_server.operations.meta_of import CODINGS, key_of, meta_shown
 from fhir_server.preparing import labelling
 from fhir_server.redaction import is_subsetted
-from fhir_server.rows import Row, current, living
+from fhir_server.rows import Row, current, living, one_by_one
 from fhir_server.store import Store, Written, acting, require
 from fhir_server.validation.parsing import parse
 from fhir_server.validation.resources import Validated
@@ -99,7 +99,7 @@ def _prepare(store: Store, scope: Scope, where: tuple[str, str], given: Meta, ch
         body = store.codec.unpack(row.codec, row.dict_id, row.packed)
         raw = _with_meta(body, change, given)
         validated = Validated(row.type, row.id, parse(raw))
-        prepared, written = next_version(store, scope, session, row.id, validated, raw, if_match, labelling(store, session))
+        prepared, written = next_version(store, scope, one_by_one(session), row.id, validated, raw, if_match, labelling(store, session))
     labels = prepared.attributes.labels if prepared else row.labels
     meta = meta_shown(written.stored, labels) if written.stored.body else {}
     return Batch([prepared] if prepared else [], (written, meta), targets=() if prepared else [row.reference])

@@ -16,6 +16,7 @@ from fhir_server.auditing import record, refusals_audited
 from fhir_server.interactions.delete import removal
 from fhir_server.interactions.update import next_version, require_update
 from fhir_server.preparing import labelling, new_version, require_whole
+from fhir_server.rows import one_by_one
 from fhir_server.store import Store, acting, require
 from fhir_server.validation.errors import MAX_ISSUES
 from fhir_server.validation.resources import Validated, validate
@@ -67,7 +68,7 @@ def _deleted(store: Store, scope: Scope, type_: str, id_: str) -> tuple[Issue, .
     if not id_:
         raise Invalid("To validate a delete, name the resource in the address.", expression="mode")
     with store.db.read() as session:
-        removal(store, acting(scope, "delete"), session, type_, id_)
+        removal(store, acting(scope, "delete"), one_by_one(session), type_, id_)
     return (Issue("information", "informational", "The resource can be deleted."),)
 
 
@@ -98,7 +99,7 @@ def _try(store: Store, scope: Scope, validated: Validated, trial: Trial) -> None
     with store.db.read() as session:
         label = labelling(store, session)
         if trial.mode == "update":
-            next_version(store, acting(scope, "update"), session, validated.id, validated, trial.resource, None, label)
+            next_version(store, acting(scope, "update"), one_by_one(session), validated.id, validated, trial.resource, None, label)
             return
         prepared = new_version(store, validated.type, ids.public_id(), validated.resource, trial.resource, None, label, assigned=True)
         if prepared is None or not store.access.decides(acting(scope, "create"), prepared[0].attributes):

@@ -12,6 +12,7 @@ import pytest
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.errors import ChartloopError, Forbidden, Invalid, NotFound, PreconditionFailed, Unprocessable
 from fhir_server.repository import Page, Repository, Stored, Written
+from fhir_server.store import Store
 from tests.integration.fhir_server.conftest import scope
 
 
@@ -172,6 +173,29 @@ def test_a_batch_judges_each_entry_by_itself(repository: Repository, operator: S
     assert isinstance(missing, NotFound)
     assert isinstance(found, Page)
     assert len(found.entries) == 1
+
+
+def test_many_updates_ask_the_database_no_oftener_than_few(store: Store, operator: Scope) -> None:
+    if store.db.dialect != "sqlite":
+        pytest.skip("Statements are counted where the database tells of each.")
+    repository, asked = Repository(store), []
+    with store.db.read() as session:
+        session.connection.set_trace_callback(asked.append)  # type: ignore[attr-defined]
+
+    def statements(count: int, text: str) -> int:
+        asked.clear()
+        resources = [{"resourceType": "Observation", "id": f"o{n}", "status": "final", "code": {"text": text},
+                      "hasMember": [{"reference": f"Observation/member-{n}"}]} for n in range(count)]  # fmt: skip
+        answers = repository.transaction(operator, _bundle("transaction", *(
+            {"resource": each, "request": {"method": "PUT", "url": f"Observation/{each['id']}"}} for each in resources
+        )))  # fmt: skip
+        assert len(_written(answers)) == count
+        return len(asked)
+
+    assert statements(3, "new") == statements(60, "newer")
+    assert statements(3, "changed") == statements(60, "changed again")
+    assert repository.read(operator, "Observation", "o2").version == 4
+    assert repository.read(operator, "Observation", "o59").version == 2
 
 
 @pytest.mark.conformance("FHIR R4: transactions", "a Synthea patient with hospitals and practitioners goes in whole; repeated, nothing is made twice")

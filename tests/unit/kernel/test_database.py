@@ -102,3 +102,47 @@ def test_rows_are_streamed_in_their_order(database: Database) -> None:
     database.write(lambda tx: tx.many("INSERT INTO test_note (id) VALUES (?)", [(n,) for n in range(1200)]))
     with database.read() as session:
         assert [row[0] for row in session.each("SELECT id FROM test_note ORDER BY id")] == list(range(1200))
+
+
+def test_rows_that_are_there_already_are_passed_over_and_not_counted(database: Database) -> None:
+    statement = "INSERT INTO test_note (id, body) VALUES (?, ?) ON CONFLICT DO NOTHING"
+    assert database.write(lambda tx: tx.many(statement, [(n, b"first") for n in range(0, 100, 2)])) == 50
+    assert database.write(lambda tx: tx.many(statement, [(n, b"later") for n in range(100)])) == 50
+    with database.read() as session:
+        assert session.all("SELECT body, count(*) FROM test_note GROUP BY body ORDER BY body") == [(b"first", 50), (b"later", 50)]
+
+
+def test_work_of_a_group_in_which_one_fails_is_done_once_each(database: Database) -> None:
+    """Work that is queued while another commits shares a transaction on SQLite; it begins anew when a part of it fails."""
+    outcomes: list[object] = []
+    entered, go_on = threading.Event(), threading.Event()
+
+    def hold(tx: Tx) -> None:
+        entered.set()
+        go_on.wait(10)
+        _insert(tx, 0)
+
+    def write(number: int) -> None:
+        def work(tx: Tx) -> None:
+            tx.after_commit(lambda: outcomes.append(number))
+            _insert(tx, number)
+            if number == 3:
+                raise KeyError
+
+        try:
+            database.write(work)
+        except KeyError as error:
+            outcomes.append(error)
+
+    threads = [threading.Thread(target=database.write, args=(hold,)), *(threading.Thread(target=write, args=(n,)) for n in range(1, 7))]
+    threads[0].start()
+    entered.wait(10)
+    for thread in threads[1:]:
+        thread.start()
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    with database.read() as session:
+        assert session.all("SELECT id FROM test_note ORDER BY id") == [(n,) for n in (0, 1, 2, 4, 5, 6)]
+    assert sorted(each for each in outcomes if isinstance(each, int)) == [1, 2, 4, 5, 6]
+    assert len(outcomes) == 6
