@@ -35,6 +35,15 @@ def commit(store: Store, scope: Scope, prepare: Callable[[], Batch], also: Also 
     raise Conflict("This resource is being changed by others again and again; try again.")
 
 
+def commit_once(store: Store, scope: Scope, known: int, batch: Batch) -> None:
+    """Store what was prepared under a version of the search parameters and defines none.
+
+    Raises:
+        Stale: Something that it was prepared on has changed; nothing is stored.
+    """
+    store.db.write(lambda tx: _store(store, scope, tx, known, batch, None, ()))
+
+
 def _defining(store: Store, scope: Scope, batch: Batch) -> list[Change]:
     """Find the changes that define search parameters: they need a right of their own."""
     found = [change for change in batch.changes if change.type == TYPE]

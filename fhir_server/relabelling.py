@@ -29,8 +29,7 @@ _AT_ONCE = 1_000
 
 def with_heirs(store: Store, batch: Batch) -> Batch:
     """Add to what is to be written what must be labelled with it; most writes label nothing anew and are left as they are."""
-    fresh = [(each.reference, each.attributes.labels - each.old_labels) for each in batch.changes if not each.assigned]
-    fresh = [(reference, labels) for reference, labels in fresh if labels]
+    fresh = newly_labelled(batch)
     if not fresh:
         return batch
     with store.db.read() as session:
@@ -41,6 +40,12 @@ def with_heirs(store: Store, batch: Batch) -> Batch:
         return batch
     targets = [*(batch.targets or _targets(batch.changes)), *_targets(heirs)]
     return replace(batch, changes=[*spread.written.values(), *heirs], targets=targets, closed=tuple(spread.closed))
+
+
+def newly_labelled(batch: Batch) -> list[tuple[str, frozenset[str]]]:
+    """List what may have heirs and gets labels that it had not."""
+    fresh = ((each.reference, each.attributes.labels - each.old_labels) for each in batch.changes if not each.assigned)
+    return [(reference, labels) for reference, labels in fresh if labels]
 
 
 def _targets(changes: Iterable[Change]) -> list[str]:

@@ -66,15 +66,27 @@ class Closed(NamedTuple):
     label: str
 
 
+class Part(NamedTuple):
+    """A part of a batch that is recorded as a request of its own."""
+
+    scope: Scope
+    targets: Sequence[str]
+    changes: Sequence[Change]
+
+
 @dataclass(slots=True)
 class Batch:
-    """Changes that are stored together, what must still hold then, and what they answer."""
+    """Changes that are stored together, what must hold before and after, and what they answer."""
 
     changes: Sequence[Change]
     result: Any
     verify: Callable[[Tx], None] | None = None
     targets: Sequence[str] = field(default_factory=tuple)
     closed: Sequence[Closed] = ()
+    confirm: Callable[[Tx, Sequence[int]], None] | None = None
+    """Asked when all rows are there, with the rid of each change."""
+    parts: Sequence[Part] = ()
+    """None: all of it is one request."""
 
 
 def apply(store: Store, scope: Scope, tx: Tx, batch: Batch, also: Also | None) -> None:
@@ -103,8 +115,11 @@ def apply(store: Store, scope: Scope, tx: Tx, batch: Batch, also: Also | None) -
     replace_rows(
         tx, [(rid, change.old_rows, change.rows) for change, rid in zip(changes, rids, strict=True)]
     )
-    targets = batch.targets or [f"{change.reference}/_history/{change.version}" for change in changes]
-    store.audit.change(tx, record(scope, targets, (change.attributes.patient for change in changes)))
+    if batch.confirm is not None:
+        batch.confirm(tx, rids)
+    for part in batch.parts or (Part(scope, batch.targets, changes),):
+        targets = part.targets or [f"{change.reference}/_history/{change.version}" for change in part.changes]
+        store.audit.change(tx, record(part.scope, targets, (change.attributes.patient for change in part.changes)))
     if changes:
         store.outbox.publish_all(tx, [_told(change) for change in changes], trace=scope.request)
     if also is not None:

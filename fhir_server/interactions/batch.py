@@ -13,6 +13,7 @@ from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.errors import ChartloopError, Invalid
 from fhir_server.auditing import refusals_audited
 from fhir_server.entry_request import EntryRequest, entry_request
+from fhir_server.interactions.batch_writes import BatchWrites
 from fhir_server.interactions.conditional_delete import conditional_delete
 from fhir_server.interactions.conditional_patch import conditional_patch
 from fhir_server.interactions.conditional_update import conditional_update
@@ -29,20 +30,34 @@ from fhir_server.validation.bundles import BundleEntry, split_bundle
 
 
 def batch(store: Store, scope: Scope, bundle: bytes | Mapping[str, Any], reading: Reading = PLAINLY) -> list[Answer]:
-    """Process the entries one by one; a failure is the answer of its entry alone."""
+    """Process the entries in their order, creates and updates several at a time; a failure is the answer of its entry alone."""
     scope = acting(scope, "batch")
     with refusals_audited(store, scope, "Bundle"):
         require(store, scope, "Bundle")
         split = split_bundle(encode(bundle))
         if split.type != "batch":
             raise Invalid("The Bundle must be of type batch.", code="value", expression="Bundle.type")
-    return [_answer(store, scope, index, entry, reading) for index, entry in enumerate(split.entries)]
+    answers: dict[int, Answer] = {}
+    writes = BatchWrites(store, scope, partial(_write, store, scope), answers)
+    for index, entry in enumerate(split.entries):
+        try:
+            with naming(index):
+                request = entry_request(entry, store.base)
+        except ChartloopError as error:
+            answers[index] = error
+            continue
+        if writes.takes(request):
+            writes.add(index, entry, request)
+        else:
+            writes.store()
+            answers[index] = _answer(store, scope, index, request, entry, reading)
+    writes.store()
+    return [answers[index] for index in range(len(split.entries))]
 
 
-def _answer(store: Store, scope: Scope, index: int, entry: BundleEntry, reading: Reading) -> Answer:
+def _answer(store: Store, scope: Scope, index: int, request: EntryRequest, entry: BundleEntry, reading: Reading) -> Answer:
     try:
         with naming(index):
-            request = entry_request(entry, store.base)
             return answer_read(store, scope, request, entry, reading) if request.reads else _write(store, scope, entry, request)
     except ChartloopError as error:
         return error

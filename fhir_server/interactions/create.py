@@ -5,7 +5,7 @@ Spec: https://hl7.org/fhir/R4/http.html#create
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -37,14 +37,22 @@ def create(
     """Store a new resource under an id of the server's making; with criteria, only if nothing matches them."""
     scope = acting(scope, "create")
     with refusals_audited(store, scope, type_ or ""):
-        if type_ is not None:
-            require(store, scope, type_)
-        raw = encode(body)
-        validated = validate(raw, type_=type_)
-        require(store, scope, validated.type)
-        query = criteria(store, scope, validated.type, if_none_exist) if if_none_exist else None
-        written: Written = commit(store, scope, partial(_prepare, store, scope, validated, raw, query), also)
+        prepare, _ = creation(store, scope, body, type_, if_none_exist)
+        written: Written = commit(store, scope, prepare, also)
         return written
+
+
+def creation(
+    store: Store, scope: Scope, body: bytes | Mapping[str, Any], type_: str | None, if_none_exist: str
+) -> tuple[Callable[[], Batch], Query | None]:
+    """Judge what is to be created; return what prepares it, and the condition that nothing may match."""
+    if type_ is not None:
+        require(store, scope, type_)
+    raw = encode(body)
+    validated = validate(raw, type_=type_)
+    require(store, scope, validated.type)
+    query = criteria(store, scope, validated.type, if_none_exist) if if_none_exist else None
+    return partial(_prepare, store, scope, validated, raw, query), query
 
 
 def _prepare(store: Store, scope: Scope, validated: Validated, raw: bytes, query: Query | None) -> Batch:

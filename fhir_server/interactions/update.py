@@ -38,12 +38,19 @@ def update(
     """Store the next version; a body that says what the current version says makes none; if asked to, only create."""
     scope = acting(scope, "update")
     with refusals_audited(store, scope, f"{type_}/{id_}"):
-        require_update(store, scope, type_)
-        raw = encode(body)
-        validated = validate(raw, type_=type_)
-        require_whole(validated.resource, id_)
-        written: Written = commit(store, scope, partial(_prepare, store, scope, validated, raw, if_match, there_already if create_only else None), also)
+        written: Written = commit(store, scope, updating(store, scope, type_, id_, body, if_match, create_only=create_only), also)
         return written
+
+
+def updating(
+    store: Store, scope: Scope, type_: str, id_: str, body: bytes | Mapping[str, Any], if_match: IfMatch, *, create_only: bool
+) -> Callable[[], Batch]:
+    """Judge what is to be stored; return what prepares it."""
+    require_update(store, scope, type_)
+    raw = encode(body)
+    validated = validate(raw, type_=type_)
+    require_whole(validated.resource, id_)
+    return partial(_prepare, store, scope, validated, raw, if_match, there_already if create_only else None)
 
 
 def there_already() -> ChartloopError:
