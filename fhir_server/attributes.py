@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from chartloop.kernel.access.rows import RowAttributes
-from fhir_server.compartments import patient_of
 from fhir_server.indexing.values import split_reference
 
 _OWNER: Final[Mapping[str, str]] = {
@@ -28,12 +27,12 @@ _INSURER: Final[Mapping[str, str]] = {
 }
 
 
-def row_attributes(type_: str, resource: Mapping[str, Any], labels: frozenset[str], base: str = "") -> RowAttributes:
-    """Collect the attributes of one resource."""
+def row_attributes(type_: str, resource: Mapping[str, Any], labels: frozenset[str], patient: str, base: str = "") -> RowAttributes:
+    """Collect the attributes of one resource, in a patient's chart or in none ("")."""
     return RowAttributes(
         type_,
         labels,
-        patient_of(type_, resource, base=base),
+        patient,
         _first(resource, _OWNER.get(type_, ""), base),
         _first(resource, _INSURER.get(type_, ""), base),
     )

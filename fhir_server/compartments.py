@@ -5,7 +5,7 @@ Spec: https://hl7.org/fhir/R4/compartmentdefinition-patient.html
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -25,13 +25,25 @@ def patient_of(type_: str, resource: Mapping[str, Any], *, base: str = "") -> st
         return ""
     rows: list[list[tuple[Any, ...]]] = [[] for _ in LISTS]
     extractor(resource, *rows, base)
-    patients = {row[2] for row in rows[_REFERENCES] if row[1] == "Patient" and row[2]}
+    return patient_among(type_, "", rows[_REFERENCES])
+
+
+def patient_among(type_: str, id_: str, references: Iterable[tuple[Any, ...]]) -> str:
+    """The same, of a resource with this id whose references (param, type, id, original) have been extracted already."""
+    if type_ == "Patient":
+        return f"Patient/{id_}"
+    numbers = _numbers(type_)
+    patients = {row[2] for row in references if row[1] == "Patient" and row[2] and row[0] in numbers} if numbers else set()
     return f"Patient/{patients.pop()}" if len(patients) == 1 else ""
 
 
 @cache
-def _extractor(type_: str) -> Extractor | None:
+def _numbers(type_: str) -> frozenset[int]:
     codes = r4().compartment("Patient").get(type_, ())
-    numbers = {param.id for code, param in for_type(type_).items() if code in codes}
-    leaves = [leaf for leaf in leaves_of(type_) if leaf.param in numbers]
+    return frozenset(param.id for code, param in for_type(type_).items() if code in codes)
+
+
+@cache
+def _extractor(type_: str) -> Extractor | None:
+    leaves = [leaf for leaf in leaves_of(type_) if leaf.param in _numbers(type_)]
     return compile_extractor(f"patients_{type_}", leaves) if leaves else None

@@ -12,9 +12,10 @@ from chartloop.kernel.db import Session
 from chartloop.kernel.errors import Invalid, Unprocessable
 from fhir_server.attributes import row_attributes
 from fhir_server.codec import PLAIN, Packed
+from fhir_server.compartments import patient_among
 from fhir_server.defining import TYPE, definitions
 from fhir_server.hashing import value_hash
-from fhir_server.indexing.extraction import extract
+from fhir_server.indexing.extraction import IndexValues, extracted
 from fhir_server.indexing.rows import INHERITS, NO_ROWS, IndexRows, index_rows
 from fhir_server.indexing.text_words import text_words
 from fhir_server.indexing.values import split_reference
@@ -24,6 +25,7 @@ from fhir_server.splice import splice, without_labels, without_version
 from fhir_server.store import Label, LabelsOf, Store, Stored
 from fhir_server.writing import Change
 
+_NOTHING: Final[frozenset[str]] = frozenset()
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -34,16 +36,28 @@ def encode(body: bytes | Mapping[str, Any]) -> bytes:
 
 def rows_of(store: Store, type_: str, resource: Mapping[str, Any]) -> IndexRows:
     """Extract the index rows of a parsed resource, and of what it takes labels over from."""
-    found = index_rows(type_, extract(type_, resource, base=store.base, custom=store.parameters.now.extractor(type_)))
+    return _rows(store, type_, resource, _values(store, type_, resource), inherited(store, type_, resource))
+
+
+def _values(store: Store, type_: str, resource: Mapping[str, Any]) -> IndexValues:
+    return extracted(type_, resource, store.base, store.parameters.now.extractor(type_))
+
+
+def _rows(store: Store, type_: str, resource: Mapping[str, Any], values: IndexValues, heritage: frozenset[str]) -> IndexRows:
+    found = index_rows(type_, values)
     if store.full_text:
         found = found._replace(text=text_words(resource))
-    heritage = {(INHERITS, value_hash(reference), 0) for reference in inherited(store, type_, resource)}
-    return found._replace(reference=found.reference | heritage) if heritage else found
+    if not heritage:
+        return found
+    return found._replace(reference=found.reference | {(INHERITS, value_hash(reference), 0) for reference in heritage})
 
 
 def inherited(store: Store, type_: str, resource: Mapping[str, Any]) -> frozenset[str]:
     """The resources ("Type/id") of this server that a resource takes labels over from."""
-    found = (split_reference(reference) for reference in store.labeller.inherited_references(type_, resource))
+    references = store.labeller.inherited_references(type_, resource)
+    if not references:
+        return _NOTHING
+    found = map(split_reference, references)
     return frozenset(f"{named}/{id_}" for base, named, id_ in found if id_ and base in ("", store.base))
 
 
@@ -99,6 +113,8 @@ def new_version(
     # Labels are not in the stored bytes: one that is new is a change, even if it is the only one.
     if old_body and labels == old_labels and without_version(final) == without_version(old_body):
         return None
+    unlabelled = without_labels(resource)
+    values, heritage = _values(store, type_, unlabelled), inherited(store, type_, resource)
     change = Change(
         type=type_,
         id=id_,
@@ -107,12 +123,12 @@ def new_version(
         updated=updated,
         method=POST if assigned else PUT,
         packed=store.codec.pack(final),
-        attributes=row_attributes(type_, resource, labels, store.base),
-        rows=rows_of(store, type_, without_labels(resource)),
+        attributes=row_attributes(type_, resource, labels, patient_among(type_, id_, values.references), store.base),
+        rows=_rows(store, type_, unlabelled, values, heritage),
         old_rows=old_rows,
         old_labels=old_labels,
         assigned=assigned,
-        inherited=inherited(store, type_, resource),
+        inherited=heritage,
         defines=definitions(store.parameters.now, id_, resource) if type_ == TYPE else (),
     )
     return change, Stored(type_, id_, version, updated, final, redacted=False, deleted=False)

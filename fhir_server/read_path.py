@@ -21,13 +21,17 @@ _LINES: Final = {status: f"{status} {reason}" for status, reason in REASONS.item
 
 
 def with_read_path(app: WsgiApp, gate: Gate, *, prefix: str = "/fhir/") -> WsgiApp:
-    """Answer read, search and create here and pass everything else on."""
+    """Answer read, search, create, update and Bundles here and pass everything else on."""
     api = Api(gate)
+    roots = (prefix, prefix.removesuffix("/"))
 
     def wrapped(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         match = _PATH.fullmatch(path, len(prefix)) if path.startswith(prefix) else None
-        answer = _answer(api, environ, match[1], match[2]) if match and match[1] in TYPE_IDS else None
+        if match:
+            answer = _answer(api, environ, match[1], match[2]) if match[1] in TYPE_IDS else None
+        else:
+            answer = api.bundle(environ) if path in roots and environ["REQUEST_METHOD"] == "POST" else None
         if answer is None:
             return app(environ, start_response)
         start_response(_LINES[answer.status], [*answer.headers, ("Content-Length", str(len(answer.body)))])
@@ -41,4 +45,6 @@ def _answer(api: Api, environ: Environ, type_: str, id_: str | None) -> HttpAnsw
     method = environ["REQUEST_METHOD"]
     if method in ("GET", "HEAD"):
         return api.read(environ, type_, id_) if id_ else api.search(environ, type_)
+    if method == "PUT" and id_:
+        return api.update(environ, type_, id_)
     return api.create(environ, type_) if method == "POST" and not id_ else None

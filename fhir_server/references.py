@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from typing import Any
 
@@ -16,8 +16,8 @@ from fhir_server.spec.definitions import r4
 from fhir_server.validation.parsing import parse
 
 _CONDITIONAL = re.compile(r"([A-Z][A-Za-z]+)\?\S+\Z")
-_REFERENCE = re.compile(rb'("reference"\s*:\s*)"([^"\\]*)"')
-_STRING = re.compile(rb'"([^"]*)"')
+_BEGINNING = re.compile(rb"(?:[A-Za-z]+:)*(?:[A-Z][A-Za-z]+[/?])?")
+_NAMED_REFERENCE = re.compile(rb'"reference"\s*:\s*\Z')
 # Without escapes a quote begins or ends a string, so that this is a property with its value wherever it stands.
 _SEARCH = re.compile(rb'"reference"\s*:\s*"([A-Z][A-Za-z]+\?[^"]*)"')
 _PAIR = re.compile(rb'("(?:[^"\\]|\\.)*")(?:(\s*:\s*)("(?:[^"\\]|\\.)*"))?')
@@ -108,23 +108,42 @@ def rewrite_bytes(body: bytes, links: Mapping[str, str]) -> bytes:
 def rewriter(links: Mapping[str, str]) -> Callable[[bytes], bytes]:
     """`rewrite_bytes` for many resources with the same links."""
     encoded = {text.encode(): b'"' + new.encode() + b'"' for text, new in links.items()}
-
-    def new_reference(found: re.Match[bytes]) -> bytes:
-        new = encoded.get(found[2])
-        return found[0] if new is None else found[1] + new
+    # Links of one bundle begin alike: only strings that begin so are looked at.
+    linking = re.compile(b'"((?:' + b"|".join(sorted({re.escape(_beginning(text)) for text in encoded})) + b')[^"]*)"')
 
     def rewrite(body: bytes) -> bytes:
+        if not encoded:
+            return body
         if b"\\" not in body and b"<div" not in body:
-            linked = sum(map(encoded.__contains__, _STRING.findall(body)))
-            if not linked:
+            places = [found for found in linking.finditer(body) if found[1] in encoded]
+            if not places:
                 return body
-            if linked == sum(text in encoded for _, text in _REFERENCE.findall(body)):
-                return _REFERENCE.sub(new_reference, body)
+            if all(_is_reference(body, found.start()) for found in places):
+                return _replaced(body, [(*found.span(), encoded[found[1]]) for found in places])
         if not is_utf8(body):
             raise Invalid("the body is not UTF-8", code="structure")
         return _PAIR.sub(lambda found: _new_pair(found, links), body)
 
     return rewrite
+
+
+def _beginning(link: bytes) -> bytes:
+    """What many links have in common: urn:uuid:, the type of a search, or the scheme of an address."""
+    return link[: _BEGINNING.match(link).end()]  # type: ignore[union-attr]
+
+
+def _is_reference(body: bytes, start: int) -> bool:
+    """Whether a string without escapes is the value of a property called reference."""
+    return body.startswith(b'"reference":', max(0, start - 12)) or _NAMED_REFERENCE.search(body, max(0, start - 64), start) is not None
+
+
+def _replaced(body: bytes, places: Sequence[tuple[int, int, bytes]]) -> bytes:
+    parts: list[bytes] = []
+    done = 0
+    for start, end, new in places:
+        parts += (body[done:start], new)
+        done = end
+    return b"".join((*parts, body[done:]))
 
 
 def is_utf8(body: bytes) -> bool:

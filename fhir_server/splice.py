@@ -13,6 +13,17 @@ import msgspec
 from chartloop.kernel.access.labels import LABELS, SYSTEM
 from chartloop.kernel.clock import iso
 
+
+class _Own(msgspec.Struct, gc=False):
+    """What the server says itself, as a client wrote it."""
+
+    type: msgspec.Raw = msgspec.field(name="resourceType")
+    id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    meta: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_OWN: Final = msgspec.json.Decoder(_Own)
+_NAMES: Final = frozenset({"resourceType", "id", "meta"})
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ANY: Final = msgspec.json.Decoder()
 
@@ -27,11 +38,24 @@ def splice(body: bytes, *, id_: str, version: int, updated: int) -> bytes:
 
     Sensitivity labels are taken out of meta.security: they live in the label tables, where policies read them.
     """
-    fields = _FIELDS.decode(compact(body))
-    meta = _meta(fields.pop("meta", None), version, updated)
-    head = b'{"resourceType":' + bytes(fields.pop("resourceType")) + b',"id":"' + id_.encode() + b'","meta":' + meta
-    fields.pop("id", None)
-    return head + b"".join(b',"' + key.encode() + b'":' + bytes(raw) for key, raw in fields.items()) + b"}"
+    body = compact(body)
+    own = _OWN.decode(body)
+    meta = b"{" + _own_meta(version, updated) + b"}" if own.meta is msgspec.UNSET else _meta(own.meta, version, updated)
+    head = b'{"resourceType":' + bytes(own.type) + b',"id":"' + id_.encode() + b'","meta":' + meta
+    rest = _rest(body, own)
+    if rest is not None:
+        return head + rest
+    fields = _FIELDS.decode(body)
+    return head + b"".join(b',"' + key.encode() + b'":' + bytes(raw) for key, raw in fields.items() if key not in _NAMES) + b"}"
+
+
+def _rest(body: bytes, own: _Own) -> bytes | None:
+    """What follows type, id and meta in a compact body that begins with them, written plainly; none where it does not."""
+    said = b'{"resourceType":' + bytes(own.type)
+    for name, raw in ((b',"id":', own.id), (b',"meta":', own.meta)):
+        if raw is not msgspec.UNSET:
+            said += name + bytes(raw)
+    return body[len(said) :] if body.startswith(said) else None
 
 
 def without_version(body: bytes) -> bytes:
@@ -55,16 +79,19 @@ def without_labels(resource: Mapping[str, Any]) -> Mapping[str, Any]:
     return resource if len(kept) == len(security) else {**resource, "meta": {**meta, "security": kept}}
 
 
-def _meta(raw: msgspec.Raw | None, version: int, updated: int) -> bytes:
-    meta = _FIELDS.decode(raw) if raw is not None else {}
+def _own_meta(version: int, updated: int) -> bytes:
+    return f'"versionId":"{version}","lastUpdated":"{iso(updated)}"'.encode()
+
+
+def _meta(raw: msgspec.Raw, version: int, updated: int) -> bytes:
+    meta = _FIELDS.decode(raw)
     meta.pop("versionId", None)
     meta.pop("lastUpdated", None)
     security = meta.pop("security", None)
     if security is not None and (kept := _unlabelled(_ANY.decode(security))):
         meta["security"] = msgspec.Raw(msgspec.json.encode(kept))
-    own = f'"versionId":"{version}","lastUpdated":"{iso(updated)}"'.encode()
     rest = _joined(meta)[1:]
-    return b"{" + own + (b"," + rest if meta else rest)
+    return b"{" + _own_meta(version, updated) + (b"," + rest if meta else rest)
 
 
 def _unlabelled(security: Any) -> list[Any]:

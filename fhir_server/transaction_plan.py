@@ -205,7 +205,7 @@ class TransactionPlan:
                 return self._patched[item.index][:2]
             # Compact first: all that follows reads every byte again.
             body = self._rewrite(compact_json(item.entry.resource))
-            validated = validate(body, type_=item.request.type, path=where)
+            validated = validate(body, type_=item.request.type, path=where, within=True)
         return validated, body
 
     def _patch(self, item: Item) -> Patched:

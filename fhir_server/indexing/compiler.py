@@ -148,14 +148,14 @@ def _write_op(op: Op, child: _Branch, depth: int, indent: str, lines: list[str])
         lines.append(f"{indent}if reference_type({value}) == {op.name!r}:")
         lines.append(f"{indent}    {inner} = {value}")
     elif op.kind == "key":
-        lines.append(f"{indent}{inner} = {value}.get({op.name!r})")
-        lines.append(f"{indent}if {inner} is not None:")
+        lines.append(f"{indent}if {op.name!r} in {value} and ({inner} := {value}[{op.name!r}]) is not None:")
     elif op.kind == "first":
         lines.append(f"{indent}for {inner} in {value}.get({op.name!r}, ())[:1]:")
         indent += "    "
         lines.append(f"{indent}if {inner} is not None:")
     else:
-        lines.append(f"{indent}for {inner} in {value}.get({op.name!r}, ()):")
+        lines.append(f"{indent}if {op.name!r} in {value}:")
+        lines.append(f"{indent}  for {inner} in {value}[{op.name!r}]:")
         indent += "    "
         lines.append(f"{indent}if {inner} is not None:")
     _write(child, depth + 1, indent + "    ", lines)

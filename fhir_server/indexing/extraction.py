@@ -30,7 +30,7 @@ class IndexValues(NamedTuple):
 
 
 def extract(type_: str, resource: Mapping[str, Any], *, base: str = "", custom: Extractor | None = None) -> IndexValues:
-    """All search values of a valid resource.
+    """All search values of a valid resource, each once.
 
     Rows: tokens (param, system, code), strings (param, folded, original), dates (param, low µs, high µs, half open),
     references (param, type, id, original; no id where it points elsewhere), quantities (param, system, code, low, high,
@@ -44,11 +44,16 @@ def extract(type_: str, resource: Mapping[str, Any], *, base: str = "", custom: 
         base: Base URL of this server without a slash at its end: absolute references under it count as relative.
         custom: Extractor of the parameters that SearchParameter resources define for the type, if there are any.
     """
+    return unique(extracted(type_, resource, base, custom))
+
+
+def extracted(type_: str, resource: Mapping[str, Any], base: str, custom: Extractor | None) -> IndexValues:
+    """The same, and perhaps one of them twice: for whoever makes sets of them."""
     values = IndexValues([], [], [], [], [], [], [], [], [], [])
     _extractor(type_)(resource, *values, base)
     if custom is not None:
         custom(resource, *values, base)
-    return unique(values)
+    return values
 
 
 def unique(values: IndexValues) -> IndexValues:

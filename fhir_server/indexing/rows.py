@@ -17,7 +17,7 @@ from fhir_server.indexing.sphere import on_sphere
 from fhir_server.indexing.text_rows import replace_words
 from fhir_server.indexing.text_words import NO_WORDS, TextWords
 from fhir_server.indexing.units import KnownUnit, known_unit, unit_of
-from fhir_server.indexing.words import Word, mark_hash, words_of
+from fhir_server.indexing.words import Word, coded_token, mark_hash, words_beside
 from fhir_server.search.params import SearchParam, coded_params, for_type
 
 UNDATED: Final = 1 << 46
@@ -99,14 +99,18 @@ def index_rows(type_: str, values: IndexValues) -> IndexRows:
     lows = [low for param, low, _ in values.dates if ranking is not None and param == ranking.id]
     rank = rank_of(min(lows)) if lows else UNDATED
     coded = coded_params(type_)
-    tokens = {
-        (param, value, rank)
-        for param, system, code in values.tokens
-        for value in (code_hashes(system, code) if param in coded else identifier_hashes(system, code))
-    }
+    tokens: set[Row] = set()
+    words = set(words_beside(values))
+    for param, system, code in values.tokens:
+        if param in coded:
+            value, known_as = coded_token(param, system, code)
+            tokens.add((param, value, rank))
+            words.update(known_as)
+        else:
+            tokens.update((param, value, rank) for value in identifier_hashes(system, code))
     tokens.update((param, mark_hash(kind, text), rank) for param, kind, text in values.marks)
-    tokens.update((param, value_hash(uri), rank) for param, uri in values.uris)
-    tokens.update((param, value_hash(uri), rank) for param, uri in _versioned(type_, values))
+    if values.uris:
+        tokens.update((param, value_hash(uri), rank) for param, uri in (*values.uris, *_versioned(type_, values)))
     references = {
         (param, value_hash(f"{type_}/{id_}" if id_ else original), rank)
         for param, type_, id_, original in values.references
@@ -121,7 +125,7 @@ def index_rows(type_: str, values: IndexValues) -> IndexRows:
     positions = {(param, z, x, y) for param, *place in values.positions for x, y, z in [on_sphere(*place)]}
     return IndexRows(
         rank, frozenset(tokens), frozenset(references), frozenset(strings), frozenset(values.dates), frozenset(quantities),
-        frozenset(composite_rows(values.composites)), frozenset(positions), _units(values), words=words_of(values, coded),
+        frozenset(composite_rows(values.composites)), frozenset(positions), _units(values), words=frozenset(words),
     )  # fmt: skip
 
 
@@ -138,12 +142,6 @@ def _versioned(type_: str, values: IndexValues) -> list[tuple[int, str]]:
     return [(param, f"{uri}|{number}") for param, uri in values.uris if param == url.id for number in numbers]
 
 
-@lru_cache(maxsize=65_536)
-def code_hashes(system: str, code: str) -> tuple[int, ...]:
-    """Form under which a code is found: `system|code` or `|code`; as `code` and `system|` the vocabulary knows it."""
-    return (value_hash(f"{system}|{code}"),)
-
-
 def identifier_hashes(system: str, code: str) -> tuple[int, ...]:
     """Forms under which an identifier is found: `code`, `system|code` or `|code`, and `system|`."""
     return (*token_hashes(system, code), value_hash(f"{system}|"))
@@ -156,6 +154,8 @@ def token_hashes(system: str, code: str) -> tuple[int, ...]:
 
 
 def _units(values: IndexValues) -> frozenset[KnownUnit]:
+    if not values.quantities and not values.composites:
+        return frozenset()
     quantities = [row[1:3] for row in values.quantities]
     quantities += [part[1:3] for _, kinds, *parts in values.composites for kind, part in zip(kinds, parts, strict=True) if kind == "quantity"]
     return frozenset(known for system, code in quantities if (known := known_unit(system, code)) is not None)

@@ -8,7 +8,7 @@ Spec: https://hl7.org/fhir/R4/search.html#token
 
 from __future__ import annotations
 
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -44,12 +44,21 @@ def whole_word(text: str) -> str:
     return text if len(text) <= LENGTH + 1 else f"{text[: LENGTH + 1]}\x01{value_hash(text)}"
 
 
-def words_of(values: IndexValues, coded: AbstractSet[int]) -> frozenset[Word]:
-    """List the words of a resource; only of the `coded` parameters are tokens words, because identifiers do not repeat."""
-    tokens = [(param, system, code, value_hash(f"{system}|{code}")) for param, system, code in values.tokens if param in coded]
-    words = {(param, SYSTEM, whole_word(system), value) for param, system, _, value in tokens if system}
-    words.update((param, CODE, whole_word(code), value) for param, _, code, value in tokens if code)
-    words.update((param, TEXT, text[:LENGTH], mark_hash(kind, text)) for param, kind, text in values.marks if kind == TEXT_MARK)
-    words.update((param, ADDRESS, whole_word(uri), value_hash(uri)) for param, uri in values.uris)
-    words.update((param, ADDRESS, whole_word(each), value_hash(each)) for param, _, id_, each in values.references if not id_ and "|" in each)
-    return frozenset(words)
+@lru_cache(maxsize=32_768)
+def coded_token(param: int, system: str, code: str) -> tuple[int, tuple[Word, ...]]:
+    """Hash of a token of a parameter whose tokens are codes, and its words: as `code` and `system|` the vocabulary knows it."""
+    value = value_hash(f"{system}|{code}")
+    words = ((SYSTEM, system), (CODE, code))
+    return value, tuple((param, kind, whole_word(word), value) for kind, word in words if word)
+
+
+def words_beside(values: IndexValues) -> Iterator[Word]:
+    """List the words of a resource that are no codes: texts beside them, and addresses. Identifiers do not repeat, and are no words."""
+    for param, kind, text in values.marks:
+        if kind == TEXT_MARK:
+            yield param, TEXT, text[:LENGTH], mark_hash(kind, text)
+    for param, uri in values.uris:
+        yield param, ADDRESS, whole_word(uri), value_hash(uri)
+    for param, _, id_, each in values.references:
+        if not id_ and "|" in each:
+            yield param, ADDRESS, whole_word(each), value_hash(each)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import lru_cache
 from typing import Any, Final
 
 from chartloop.kernel.access.labels import LABELS, SYSTEM
@@ -35,6 +36,7 @@ class LabelService:
     def __init__(self, rules: Rules | None = None) -> None:
         """Take the rules to apply; None means those that ship with the product."""
         self._rules = rules or load()
+        self._of_code = lru_cache(maxsize=16_384)(self._of_code_uncached)
 
     def labels(self, type_: str, resource: Mapping[str, Any], lookup: Lookup = no_lookup) -> frozenset[str]:
         """Label a resource.
@@ -64,12 +66,12 @@ class LabelService:
 
     def _by_codes(self, resource: Mapping[str, Any]) -> set[str]:
         found: set[str] = set()
-        by_system = self._rules.by_system
-        for system, code in _codings(resource, by_system.keys()):
-            for rule in by_system[system]:
-                if rule.label not in found and rule.matches(code):
-                    found.add(rule.label)
+        for coding in _codings(resource, self._rules.by_system.keys()):
+            found |= self._of_code(*coding)
         return found
+
+    def _of_code_uncached(self, system: str, code: str) -> frozenset[str]:
+        return frozenset(rule.label for rule in self._rules.by_system[system] if rule.matches(code))
 
     def _by_text(self, resource: Mapping[str, Any]) -> set[str]:
         if not self._rules.texts or resource.get("resourceType") not in _TITLES:
@@ -110,32 +112,40 @@ def _listed(value: object) -> list[Mapping[str, Any]]:
 _ELSEWHERE: Final = frozenset({"meta", "contained"})
 
 
-def _codings(resource: Mapping[str, Any], systems: AbstractSet[str]) -> Iterator[tuple[str, str]]:
+def _codings(resource: Mapping[str, Any], systems: AbstractSet[str]) -> list[tuple[str, str]]:
     """Every (system, code) of these systems in a resource, but those of meta and of contained resources."""
+    found: list[tuple[str, str]] = []
     stack: list[Any] = [inner for key, inner in resource.items() if key not in _ELSEWHERE]
     while stack:
         item = stack.pop()
-        if isinstance(item, dict):
+        if type(item) is dict:
             system = item.get("system")
-            if isinstance(system, str) and system in systems and isinstance(code := item.get("code"), str):
-                yield system, code
+            if type(system) is str and system in systems and type(code := item.get("code")) is str:
+                found.append((system, code))
             for inner in item.values():
                 if type(inner) is not str:  # most values are strings, and hold nothing
                     stack.append(inner)  # noqa: PERF401 - a generator costs more than it saves here
-        elif isinstance(item, list):
+        elif type(item) is list:
             stack += item
+    return found
 
 
-def _references(value: object, path: tuple[str, ...]) -> Iterator[str]:
-    if isinstance(value, list):
-        for item in value:
-            yield from _references(item, path)
-    elif path and isinstance(value, Mapping):
-        yield from _references(value.get(path[0]), path[1:])
-    elif isinstance(value, Mapping) and isinstance(value.get("reference"), str):
-        yield value["reference"]
-    elif not path and isinstance(value, str):
-        yield value
+def _references(resource: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
+    """The references, or addresses, that a path of JSON names leads to."""
+    values: list[Any] = [resource]
+    for name in path:
+        values = [inner for value in values if isinstance(value, dict) for inner in _items(value.get(name))]
+        if not values:
+            return
+    for value in values:
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict) and isinstance(value.get("reference"), str):
+            yield value["reference"]
+
+
+def _items(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list) else () if value is None else (value,)
 
 
 def _titles(resource: Mapping[str, Any]) -> Iterator[str]:

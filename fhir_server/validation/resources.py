@@ -36,7 +36,7 @@ class Validated:
         return tuple(islice(chain(invariant_issues(self.resource), unchecked_codes(self.resource)), MAX_ISSUES))
 
 
-def validate(body: bytes, *, type_: str | None = None, path: str = "", conditional: bool = False) -> Validated:
+def validate(body: bytes, *, type_: str | None = None, path: str = "", conditional: bool = False, within: bool = False) -> Validated:
     """Parse and validate one resource.
 
     Args:
@@ -44,6 +44,7 @@ def validate(body: bytes, *, type_: str | None = None, path: str = "", condition
         type_: The resource type it must have.
         path: Where the resource is (`Bundle.entry[3].resource`), for the expressions of the issues.
         conditional: Whether references may be searches, as in a transaction.
+        within: Whether it stood in a Bundle whose depth has been checked, so that its own has too.
 
     Returns:
         The parsed resource.
@@ -52,7 +53,8 @@ def validate(body: bytes, *, type_: str | None = None, path: str = "", condition
         Invalid: It is not JSON, nests too deep, or is not a resource of this type.
         Unprocessable: It breaks rules of R4; the issues name every place.
     """
-    check_text(body)
+    if not within:
+        check_text(body)
     resource = parse(body)
     name = _type_of(resource, type_, path)
     if has_empty_object(body) or not passes(name, body):
