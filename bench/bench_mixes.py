@@ -126,26 +126,36 @@ def main() -> None:
     drive(port, 1, lambda: iter([request("GET", "/fhir/Patient/none", token)]), 10)
     print(f"start-up to the first answer: {time.perf_counter() - began:.2f} s (target 2 s); own memory {memory_mb(server.pid):.0f} MB")
     try:
-        measure(said.seconds, port, token)
-        print(f"own memory after it all: {memory_mb(server.pid):.0f} MB")
+        measure(said.seconds, port, token, server.pid)
     finally:
         server.terminate()
         server.wait()
 
 
-def measure(seconds: float, port: int, token: str) -> None:
+def measure(seconds: float, port: int, token: str, pid: int) -> None:
+    """Drive every mix, and say what memory the worker has after each: what grows is caches, what stays high is theirs."""
+
+    def remembered(stage: str) -> None:
+        print(f"own memory after {stage}: {memory_mb(pid):.0f} MB", flush=True)
+
     dice = random.Random(SEED)
     run = drive(port, 20, lambda: (request("POST", "/fhir", token, bundle) for bundle in bundles(SEED, 0, PATIENTS, 10)), 3600)
     say("import, 20 clients, bundles of 10 charts", f"{PATIENTS * 12 / run.seconds:,.0f} resources/s", "none", run)
     run = drive(port, 64, lambda: crud(token), seconds * 3)
     say("CRUD mix, 9 types, 64 clients", f"{run.rate():,.0f}/s", "1,400/s", run)
+    remembered("import and CRUD")
     for name, query in families(dice).items():
         run = drive(port, 16, repeat(token, query), seconds)
         say(f"search family {name}, 16 clients", f"{run.rate():,.0f}/s", "none", run)
     drive(port, 1, lambda: iter([request("POST", "/fhir", token, synthetic_bundle(dice, 0, 1000))]), 60)
+    remembered("searches")
     sweep("read", CLIENTS, lambda clients: drive(port, clients, repeat(token, lambda: f"Patient/p{dice.randrange(PATIENTS)}"), seconds))
     sweep("transaction of 2", CLIENTS, lambda clients: drive(port, clients, lambda: transactions(token), seconds))
+    remembered("reads and transactions")
+    sweep("_summary of 1,000", (1, 4, 16), lambda clients: drive(port, clients, repeat(token, lambda: "Observation?patient=Patient/b0&_summary=true&_count=1000"), seconds))
+    remembered("_summary of 1,000 resources at 16 clients")
     sweep("$everything of 1,001", (1, 4, 16), lambda clients: drive(port, clients, repeat(token, lambda: "Patient/b0/$everything?_count=1000"), seconds))
+    remembered("$everything of 1,001 resources at 16 clients")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import lru_cache
+from itertools import chain, islice
 from types import TracebackType
 from typing import TypeVar
 
@@ -19,6 +20,7 @@ from psycopg import errors as pg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 
+from chartloop.kernel.db_inserts import ROWS, for_rows
 from chartloop.kernel.db_session import Database, Params, Row, Session, Tx, run_actions
 from chartloop.kernel.errors import ChartloopError, Conflict, Invalid, Unavailable
 
@@ -75,9 +77,15 @@ class PostgresqlSession(Tx):
 
     def many(self, sql: str, rows: Iterable[Params]) -> int:
         """Run one statement for each row of parameters; return how many rows were changed in all."""
-        with self._meant(), self.connection.cursor() as cursor:
-            cursor.executemany(translate(sql), rows)
-            return cursor.rowcount
+        changed, waiting = 0, iter(rows)
+        while part := list(islice(waiting, ROWS)):
+            several = for_rows(sql, len(part))
+            if several is None:
+                with self._meant(), self.connection.cursor() as cursor:
+                    cursor.executemany(translate(sql), chain(part, waiting))
+                    return cursor.rowcount
+            changed += self._cursor(several, list(chain.from_iterable(part))).rowcount
+        return changed
 
     def after_commit(self, action: Callable[[], None]) -> None:
         """Run a short action once the transaction is durable."""

@@ -3,28 +3,23 @@
 Spec: https://www.sqlite.org/wal.html
 """
 
-import re
 import sqlite3
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
-from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from chartloop.kernel.db_inserts import ROWS, for_rows
 from chartloop.kernel.db_queue import WriteQueue
 from chartloop.kernel.db_session import Database, Params, Row, Session, Tx
 from chartloop.kernel.errors import ChartloopError, Conflict, Unavailable
 
 T = TypeVar("T")
 _SYNCHRONOUS_FULL = 2
-_ROWS = 32
-"""Most rows in one INSERT."""
-
-_PLAIN_INSERT = re.compile(r"^(INSERT INTO .* VALUES )(\([?, ]+\))( ON CONFLICT[a-z_, ()]* DO NOTHING)?$", re.DOTALL)
 _MMAP_BYTES = 1 << 30
 _OUT_OF_REACH = {
     sqlite3.SQLITE_FULL: "The disk or the database is full; nothing was changed.",
@@ -35,13 +30,6 @@ _OUT_OF_REACH = {
     sqlite3.SQLITE_CANTOPEN: "The database file cannot be opened.",
     sqlite3.SQLITE_NOMEM: "There is not enough memory; nothing was changed.",
 }
-
-
-@lru_cache(maxsize=1024)
-def _for_rows(sql: str, count: int) -> str | None:
-    """Write an INSERT of one row for so many; None where it is no such INSERT."""
-    found = _PLAIN_INSERT.search(sql)
-    return f"{found[1]}{', '.join([found[2]] * count)}{found[3] or ''}" if found else None
 
 
 def _translate(error: sqlite3.Error) -> ChartloopError | None:
@@ -90,8 +78,8 @@ class SqliteSession(Tx):
         try:
             # Every step of a statement lets other threads take the interpreter, and this one holds the write lock: few steps.
             waiting = iter(rows)
-            while part := list(islice(waiting, _ROWS)):
-                several = _for_rows(sql, len(part))
+            while part := list(islice(waiting, ROWS)):
+                several = for_rows(sql, len(part))
                 if several is None:
                     return self.connection.executemany(sql, chain(part, waiting)).rowcount
                 changed += self.connection.execute(several, list(chain.from_iterable(part))).rowcount
