@@ -21,6 +21,9 @@ from chartloop.kernel.errors import ChartloopError, Conflict, Unavailable
 T = TypeVar("T")
 _SYNCHRONOUS_FULL = 2
 _MMAP_BYTES = 1 << 30
+_READER_CACHE_KIB = 1024
+"""Of each reading thread, for what is still in the log: the file itself is mapped, and larger caches made no search faster."""
+
 _OUT_OF_REACH = {
     sqlite3.SQLITE_FULL: "The disk or the database is full; nothing was changed.",
     sqlite3.SQLITE_BUSY: "Another process holds the database; nothing was changed, try again.",
@@ -193,7 +196,7 @@ class SqliteDatabase(Database):
         if reader is None:
             if self._closed:
                 raise Unavailable("The database is closed.")
-            reader = SqliteSession(self._connect(cache_kib=8 * 1024))
+            reader = SqliteSession(self._connect(cache_kib=_READER_CACHE_KIB))
             self._local.reader = reader
             with self._readers_lock:
                 self._readers.add(reader)
