@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from fhir_server.indexing.compiler import LISTS, Extractor, compile_extractor
-from fhir_server.search.params import for_type, leaves_of
+from fhir_server.search.params import SearchParam, for_type, leaves_of
 from fhir_server.spec.definitions import r4
 
 _REFERENCES = tuple(LISTS).index("reference")
@@ -27,6 +27,14 @@ def patient_of(type_: str, resource: Mapping[str, Any], *, base: str = "") -> st
     extractor(resource, *rows, base)
     patients = {row[2] for row in rows[_REFERENCES] if row[1] == "Patient" and row[2]}
     return f"Patient/{patients.pop()}" if len(patients) == 1 else ""
+
+
+@cache
+def compartment_params(type_: str) -> SearchParam | None:
+    """Return one parameter for all that say whose compartment a resource of a type is in; None where none does."""
+    codes = r4().compartment("Patient").get(type_, ())
+    numbers = tuple(sorted(param.id for code, param in for_type(type_).items() if code in codes and param.type == "reference"))
+    return SearchParam(numbers[0], "patient", "reference", ("Patient",), (), parts=numbers) if numbers else None
 
 
 @cache

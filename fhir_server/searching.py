@@ -154,7 +154,7 @@ def _parts(session: Session, store: Store, scope: Scope, asked: Asked, query: Qu
 
 
 def _count(session: Session, store: Store, scope: Scope, parts: Sequence[Query]) -> int:
-    return total(session, [plan(session, replace(part, sort=[]), store.access.row_filter(scope, part.type)) for part in parts])
+    return total(session, [plan(session, replace(part, sort=[]), store.access.row_filter(scope, part.type), whole=True, counted=True) for part in parts])
 
 
 def _next(session: Session, store: Store, scope: Scope, asked: Asked, parts: Sequence[Query], start: Position) -> list[Found]:
@@ -163,8 +163,9 @@ def _next(session: Session, store: Store, scope: Scope, asked: Asked, parts: Seq
     if not all(has_column(key.param) for query in asked.queries for key in query.sort):
         return valued(session, store, scope, parts, start, limit)
     ranked = _ranked(asked)
-    if len(parts) == 1 and walks(session, parts[0], start, ranked=ranked):
-        return merged(session, walked(session.dialect, parts[0], store.access.row_filter(scope, parts[0].type)), start, limit)
+    row_filter = store.access.row_filter(scope, parts[0].type) if len(parts) == 1 else None
+    if row_filter is not None and walks(session, parts[0], row_filter, start, ranked=ranked):
+        return merged(session, walked(session.dialect, parts[0], row_filter), start, limit)
     streams = [
         stream for part in parts for stream in streams_of(session, part, store.access.row_filter(scope, part.type), ranked=ranked)
     ]

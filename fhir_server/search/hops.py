@@ -24,7 +24,7 @@ from fhir_server.rows import packed_bodies
 from fhir_server.search.concepts import needs_terminology, with_tokens
 from fhir_server.search.lists import listed
 from fhir_server.search.params import SearchParam, leaves_of_param
-from fhir_server.search.planner import linked, plan
+from fhir_server.search.planner import HANDFUL, fewest, linked, plan
 from fhir_server.search.tree import ID, Branch, Chain, Criterion, Junction, Node, Query
 from fhir_server.search.units import in_known_units
 from fhir_server.search.values import ReferenceTo, Token
@@ -34,6 +34,8 @@ from fhir_server.store import Store
 MAX_LINKED: Final = 10_000
 """Most resources at one end of a hop."""
 
+FEW: Final = 256
+"""An end with fewer resources is where a hop begins, the one with the fewest first."""
 _CHUNK: Final = 200
 _REFERENCES: Final = tuple(LISTS).index("reference")
 _TOO_MANY: Final = (
@@ -102,29 +104,58 @@ class _Hops:
         query = in_known_units(self._session, query)
         query = replace(query, junctions=[self._looked_up_in(each) for each in query.junctions])
         plain = replace(query, criteria=[self._looked_up(each) for each in query.criteria], chains=[], junctions=[])
+        near = self._few(plain) if query.chains or query.junctions else 0
         waiting: list[Chain] = []
         waiting_junctions: list[Junction] = []
-        for chain in query.chains:
+        ends = [(self._far(each) if near > HANDFUL else FEW, each) for each in query.chains]
+        for far, chain in sorted(ends, key=lambda end: end[0]):
             try:
-                plain.criteria.append(self._from_far_end(plain.type, chain))
+                plain.criteria.append(self._from_either(plain, chain, near, far))
             except _TooManyError:
                 waiting.append(chain)
+            else:
+                near = min(near, self._few(plain)) if len(query.chains) > 1 else near
         for junction in query.junctions:
             try:
-                plain.junctions.append(_chainless(junction, partial(self._from_far_end, plain.type)))
+                plain.junctions.append(_chainless(junction, partial(self._from_nearer, plain, near)))
             except _TooManyError:
                 waiting_junctions.append(junction)
         for chain in waiting:
             plain.criteria.append(self._from_candidates(plain, chain))
         for junction in waiting_junctions:
-            plain.junctions.append(_chainless(junction, partial(self._from_either, plain)))
+            plain.junctions.append(_chainless(junction, partial(self._from_any, plain)))
         return plain
 
-    def _from_either(self, plain: Query, chain: Chain) -> Criterion:
+    def _few(self, plain: Query) -> int:
+        """Count the candidates that a query without chains leaves, up to FEW."""
+        if not plain.criteria and not plain.junctions:
+            return FEW
+        return fewest(self._session, plain, self._store.access.row_filter(self._scope, plain.type), FEW)
+
+    def _far(self, chain: Chain) -> int:
+        """Count what the far end of a chain has, up to FEW; what lies behind further chains is not counted."""
+        return min(FEW, sum(self._few(self._plain(_query(branch))) for branch in chain.branches))
+
+    def _plain(self, query: Query) -> Query:
+        """Return a query without its chains and junctions."""
+        known = in_known_units(self._session, replace(query, junctions=[]))
+        return replace(known, criteria=[self._looked_up(each) for each in known.criteria], chains=[])
+
+    def _from_either(self, plain: Query, chain: Chain, near: int, far: int) -> Criterion:
+        """Begin where there is less."""
+        if near < FEW and near <= far:
+            return self._from_candidates(plain, chain)
+        return self._from_far_end(plain.type, chain)
+
+    def _from_nearer(self, plain: Query, near: int, chain: Chain) -> Criterion:
+        return self._from_either(plain, chain, near, self._far(chain))
+
+    def _from_any(self, plain: Query, chain: Chain) -> Criterion:
         try:
             return self._from_far_end(plain.type, chain)
         except _TooManyError:
             return self._from_candidates(plain, chain)
+
     def _looked_up_in(self, junction: Junction) -> Junction:
         return replace(junction, parts=tuple(map(self._looked_up_node, junction.parts)))
 
@@ -164,6 +195,8 @@ class _Hops:
     def _referred_to(self, type_: str, chain: Chain, ids: Sequence[str]) -> Criterion:
         """Keep the ids that some matching resource refers to; each look stops at the first."""
         (branch,) = chain.branches
+        if not isinstance(branch.inner, Criterion):
+            return self._referred_to_by(type_, chain.param, branch, ids)
         far = self.settled(_query(branch))
         row_filter = self._store.access.row_filter(self._scope, branch.type)
         hashes = {value_hash(f"{type_}/{id_}"): id_ for id_ in ids}
@@ -172,6 +205,13 @@ class _Hops:
             sql, params = linked(self._session.dialect, far, row_filter, chain.param, part)
             found.update(hashes[int(row[0])] for row in self._session.all(sql, params))
         return _ids(found)
+
+    def _referred_to_by(self, type_: str, param: SearchParam, branch: Branch, ids: Sequence[str]) -> Criterion:
+        """Do the same where the other resources are at the near end of another chain: only those that refer to some of the ids are looked at."""
+        there = _query(branch)
+        there.add(Criterion(param, tuple(ReferenceTo(type_, id_, "") for id_ in ids)))
+        rids = [rid for _, rid in self._matches(there)]
+        return _ids({id_ for each, id_ in self._references(branch.type, param, rids) if each == type_}.intersection(ids))
 
     def _matches(self, query: Query) -> list[tuple[str, int]]:
         """List (id, rid) of everything that matches and this reader may see."""

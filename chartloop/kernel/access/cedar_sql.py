@@ -35,7 +35,9 @@ def compile_filter(node: Node, *, version_labels: bool = False) -> RowFilter:
 def _joined(node: Op, *, version_labels: bool) -> RowFilter:
     parts = [compile_filter(arg, version_labels=version_labels) for arg in node.args]
     word = " AND " if node.name == "&&" else " OR "
-    return RowFilter("(" + word.join(part.sql for part in parts) + ")", tuple(param for part in parts for param in part.params))
+    required = {each for part in parts for each in part.requires if node.name == "&&" or all(each in other.requires for other in parts)}
+    sql = "(" + word.join(part.sql for part in parts) + ")"
+    return RowFilter(sql, tuple(param for part in parts for param in part.params), tuple(sorted(required)))
 
 
 def _is_labels(node: Op) -> bool:
@@ -114,4 +116,4 @@ def _equal(left: Node, right: Node) -> RowFilter:
     if const.value == "":
         return RowFilter(f"{_column(attr)} = ?", ("",))
     # Two-valued and still served by an index on the column.
-    return RowFilter(f"({{r}}.{attr.name} IS NOT NULL AND {{r}}.{attr.name} = ?)", (const.value,))
+    return RowFilter(f"({{r}}.{attr.name} IS NOT NULL AND {{r}}.{attr.name} = ?)", (const.value,), ((attr.name, const.value),))
