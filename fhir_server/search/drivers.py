@@ -36,11 +36,11 @@ class Estimate(NamedTuple):
 
 
 def drivers_of(query: Query, row_filter: RowFilter, dialect: str) -> list[Driver]:
-    """List what has index rows: criteria, alternatives, and the one chart that the reader may see."""
+    """List what has index rows: the one chart that the reader may see, criteria, alternatives."""
     return [
+        *(each for name, value in row_filter.requires if name == "patient" and (each := _own(query.type, value)) is not None),
         *(each for each in query.criteria if drives(each)),
         *(each for each in query.junctions if union_rows(each, query.type, dialect)),
-        *(each for name, value in row_filter.requires if name == "patient" and (each := _own(query.type, value)) is not None),
     ]
 
 

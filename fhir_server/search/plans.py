@@ -52,11 +52,9 @@ class Plan:
         if self.arms:
             found = {row[-1]: row for arm in self.arms for row in arm.rows(session, after, snapshot, limit)}
             return list(found.values())
-        if self.otherwise is None or self.walk is None:
-            return session.all(*self.page(after, snapshot, limit))
-        edge = session.one(*self._edge(after))
+        edge = self.edge(session, after)
         rows = session.all(*self.page(after, snapshot, limit, until=edge))
-        if edge is None or len(rows) == limit:
+        if edge is None or self.otherwise is None or len(rows) == limit:
             return rows
         return self.otherwise().rows(session, after, snapshot, limit)
 
@@ -92,9 +90,11 @@ class Plan:
         text, params = written(self.where)
         return f"SELECT count(*) FROM {self.source.sql} WHERE {text}", [*self.source.params, *params]
 
-    def _edge(self, after: Row | None) -> tuple[str, list[object]]:
-        """Write the statement for the last place of a try."""
-        walk = self.walk or self.source
+    def edge(self, session: Session, after: Row | None) -> Row | None:
+        """Find the last place of a try; None where this is none, or reaches the end."""
+        return session.one(*self._to_edge(self.walk, after)) if self.walk is not None else None
+
+    def _to_edge(self, walk: Condition, after: Row | None) -> tuple[str, list[object]]:
         places = [Key(column, (), last(self.keys)) for column in ("d.rank", "d.rid")]
         beyond = behind(places, after) if after is not None else Condition("1 = 1", ())
         return (

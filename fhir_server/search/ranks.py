@@ -19,7 +19,8 @@ from fhir_server.search.values import DateRange
 from fhir_server.tables import LONG
 
 _FEW: Final = 200
-_BEFORE: Final = frozenset({"eq", "lt", "le", "eb", "ap"})
+_BEFORE: Final = frozenset({"eq", "le", "ap"})
+_BEFORE_IT: Final = frozenset({"lt", "eb"})
 _SINCE: Final = frozenset({"gt", "ge", "ap"})
 
 
@@ -55,7 +56,7 @@ def ranks_of(session: Session, query: Query) -> tuple[Ranks, list[Criterion]]:
 
 def _bounds(session: Session, param: SearchParam, value: DateRange, *, alone: bool) -> Ranks:
     """Bound one criterion; the last rank only where a resource has one date, which is the one that must match."""
-    first = rank_of(value.high) if value.prefix in _BEFORE else None
+    first = rank_of(value.low) if value.prefix in _BEFORE_IT else rank_of(value.high) if value.prefix in _BEFORE else None
     if not alone:
         return Ranks(first)
     if value.prefix in ("eq", "sa"):

@@ -23,11 +23,12 @@ from fhir_server.indexing.compiler import LISTS, Extractor, compile_extractor
 from fhir_server.indexing.composite_rows import STRING_LENGTH
 from fhir_server.indexing.words import whole_word
 from fhir_server.rows import CHUNK
+from fhir_server.search import planner
 from fhir_server.search.by_words import WITH_CODE, WITHOUT, in_order_of_codes
 from fhir_server.search.cursor import Position
 from fhir_server.search.ordering import missing
 from fhir_server.search.params import leaves_of
-from fhir_server.search.planner import plan, selective
+from fhir_server.search.planner import fewest, plan
 from fhir_server.search.streams import Found, ordered
 from fhir_server.search.tree import ID, LAST_UPDATED, Query, SortKey
 from fhir_server.store import Store
@@ -88,7 +89,8 @@ def _by_codes(session: Session, store: Store, scope: Scope, parts: Sequence[Quer
         return False
     if start.after:
         return start.after[0] in (WITH_CODE, WITHOUT)
-    return not selective(session, parts[0], store.access.row_filter(scope, parts[0].type))
+    few = min(planner.FEW, planner.ESTIMATE_LIMIT)
+    return fewest(session, parts[0], store.access.row_filter(scope, parts[0].type), few) >= few
 
 
 def _coded(session: Session, store: Store, scope: Scope, query: Query, start: Position, limit: int) -> list[Found]:

@@ -75,7 +75,8 @@ def _number(code: str) -> int:
 def _exists(numbers: tuple[int, ...] | None, *, version_labels: bool) -> RowFilter:
     """A row carries one of these labels, or any label at all."""
     choice = "" if numbers is None else f" AND x.label IN ({', '.join('?' * len(numbers))})"
-    current = f"EXISTS (SELECT 1 FROM resource_label x WHERE x.rid = {{r}}.rid{choice})"
+    # PostgreSQL would turn EXISTS into a join with all labels, however few rows are asked about; and it takes `= 1` to be rare, NOT of it not.
+    current = f"COALESCE((SELECT 1 FROM resource_label x WHERE x.rid = {{r}}.rid{choice} LIMIT 1), 0) = 1"
     if not version_labels:
         return RowFilter(current, numbers or ())
     of_version = f"EXISTS (SELECT 1 FROM version_label x WHERE x.rid = {{v}}.rid AND x.version = {{v}}.version{choice})"
