@@ -140,7 +140,9 @@ class _Planner:
         for each in sorted(ways, key=lambda each: (not is_column(each), not self._bounded(each))):
             if best.rows <= HANDFUL or (best.rows < limit and not self._bounded(each)):
                 break
-            best = sparsest([best, estimate(self._session, self._query, each, self._ranks, limit)])
+            found = estimate(self._session, self._query, each, self._ranks, min(limit, best.rows))
+            if best.rows == limit or found.rows < best.rows:
+                best = sparsest([best, found])
         return best
 
     def _ordered(self) -> list[Driver | None]:

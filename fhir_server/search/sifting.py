@@ -20,7 +20,8 @@ from fhir_server.search.tree import Query
 from fhir_server.store import Store
 
 FIRST: Final = 64
-"""Candidates of the first batch; each further one has twice as many."""
+"""Candidates of the first batch."""
+_MOST: Final = 1_000
 TRIED: Final = 2_000
 """So many candidates are looked at before the chains are answered hop by hop."""
 MAX_SIFTED: Final = 50_000
@@ -51,7 +52,13 @@ def sifted(session: Session, store: Store, scope: Scope, query: Query, start: Po
                 return fetch(answered, start, limit)
         if seen >= MAX_SIFTED:
             raise Invalid(TOO_MANY, code="too-costly")
-        position, size = Position(batch[-1], start.snapshot, start.back), min(size * 2, 1_000)
+        position, size = Position(batch[-1], start.snapshot, start.back), _following(size, seen, len(found), limit)
+
+
+def _following(size: int, seen: int, found: int, limit: int) -> int:
+    """Choose the size of the next batch: a quarter more than what is still missing needs, if matches stay as frequent."""
+    needed = (limit - found) * seen * 5 // (found * 4) if found else size * 2
+    return min(max(needed, FIRST), size * 8, _MOST)
 
 
 def _answered(session: Session, store: Store, scope: Scope, query: Query) -> Query | None:
