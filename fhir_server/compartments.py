@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from fhir_server.indexing.compiler import LISTS, Extractor, compile_extractor
-from fhir_server.search.params import for_type, leaves_of
+from fhir_server.search.params import SearchParam, for_type, leaves_of
 from fhir_server.spec.definitions import r4
 
 _REFERENCES = tuple(LISTS).index("reference")
@@ -35,6 +35,13 @@ def patient_among(type_: str, id_: str, references: Iterable[tuple[Any, ...]]) -
     numbers = _numbers(type_)
     patients = {row[2] for row in references if row[1] == "Patient" and row[2] and row[0] in numbers} if numbers else set()
     return f"Patient/{patients.pop()}" if len(patients) == 1 else ""
+
+
+@cache
+def compartment_params(type_: str) -> SearchParam | None:
+    """Return one parameter for all that say whose compartment a resource of a type is in; None where none does."""
+    numbers = tuple(sorted(param.id for param in for_type(type_).values() if param.id in _numbers(type_) and param.type == "reference"))
+    return SearchParam(numbers[0], "patient", "reference", ("Patient",), (), parts=numbers) if numbers else None
 
 
 @cache

@@ -43,8 +43,8 @@ def matches(session: Session, store: Store, scope: Scope, query: Query, most: in
     if query.known != store.parameters.now.version:
         query = criteria(store, scope, query.type, urlencode(query.pairs))
     plain = settled(session, store, searching, query)
-    sql, params = plan(session, plain, store.access.row_filter(searching, query.type)).page(None, None, most)
-    return [int(row[-1]) for row in session.all(sql, params)]
+    found = plan(session, plain, store.access.row_filter(searching, query.type)).rows(session, None, None, most)
+    return [int(str(row[-1])) for row in found]
 
 
 def single(session: Session, store: Store, scope: Scope, query: Query) -> int | None:

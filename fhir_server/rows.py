@@ -179,13 +179,19 @@ def types_in_use(session: Session) -> frozenset[str]:
     return frozenset(TYPE_NAMES[row[0]] for row in session.all(sql, ()))
 
 
-def packed_bodies(session: Session, rids: Sequence[int]) -> list[tuple[int, int, bytes]]:
-    """Fetch codec, dictionary and body of the current versions of rows that a filtered search has found."""
+def packed_bodies(session: Session, rids: Sequence[int]) -> list[tuple[int, int, int, bytes]]:
+    """Fetch rid, codec, dictionary and body of the current versions of rows that a filtered search has found."""
     sql = (
-        f"SELECT v.codec, v.dict_id, v.body FROM {_JOIN} AND v.version = r.version "
+        f"SELECT r.rid, v.codec, v.dict_id, v.body FROM {_JOIN} AND v.version = r.version "
         f"AND r.rid IN ({', '.join('?' * len(rids))})"
     )
-    return [(row[0], row[1], bytes(row[2])) for row in session.all(sql, rids)]
+    return [(int(row[0]), row[1], row[2], bytes(row[3])) for row in session.all(sql, rids)]
+
+
+def ids_of(session: Session, rids: Sequence[int]) -> list[tuple[int, str]]:
+    """Fetch rid and public id of rows that a filtered search has found."""
+    found = session.all(f"SELECT r.rid, r.fhir_id FROM resource r WHERE r.rid IN ({', '.join('?' * len(rids))})", rids)
+    return [(int(row[0]), str(row[1])) for row in found]
 
 
 def by_references(session: Session, type_: str, ids: Sequence[str], row_filter: RowFilter) -> list[int]:

@@ -24,6 +24,7 @@ from fhir_server.search.ordering import has_column, is_rank
 from fhir_server.search.planner import plan
 from fhir_server.search.query import CURSOR
 from fhir_server.search.registry import Outdated
+from fhir_server.search.sifting import sifted
 from fhir_server.search.streams import Found, merged, rid_of, streams_of, total
 from fhir_server.search.tree import LAST_UPDATED, Criterion, Query
 from fhir_server.search.valued import valued
@@ -118,8 +119,9 @@ def _find(session: Session, store: Store, scope: Scope, asked: Asked, start: Pos
     if known > min(query.known for query in asked.queries):
         raise Outdated
     in_use = types_in_use(session) if len(asked.queries) > _FEW else frozenset(query.type for query in asked.queries)
-    parts = [_parts(session, store, scope, asked, query) for query in asked.queries if query.type in in_use]
     counting = lead.summary == "count" or lead.count == 0
+    sifting = not counting and lead.total == "none" and _sifts(asked)
+    parts = [_parts(session, store, scope, asked, query, sifting=sifting) for query in asked.queries if query.type in in_use]
     counted = sum(_count(session, store, scope, of_type) for of_type in parts if of_type) if counting or lead.total != "none" else None
     if counting:
         return _Page([], [], [], counted)
@@ -144,17 +146,17 @@ def _around(here: Position, keys: Sequence[Found], *, more: bool) -> tuple[Posit
     return after if more else None, before if here.after else None
 
 
-def _parts(session: Session, store: Store, scope: Scope, asked: Asked, query: Query) -> list[Query]:
+def _parts(session: Session, store: Store, scope: Scope, asked: Asked, query: Query, *, sifting: bool) -> list[Query]:
     """Settle the search of one type: one query, or one for each way into the compartment."""
     ways = None if asked.ways is None else asked.ways.get(query.type, ())
     if ways is not None and not ways:
         return []
-    plain = settled(session, store, scope, query)
+    plain = settled(session, store, scope, query, sifting=sifting)
     return [plain] if ways is None else [replace(plain, criteria=[*plain.criteria, way]) for way in ways]
 
 
 def _count(session: Session, store: Store, scope: Scope, parts: Sequence[Query]) -> int:
-    return total(session, [plan(session, replace(part, sort=[]), store.access.row_filter(scope, part.type)) for part in parts])
+    return total(session, [plan(session, replace(part, sort=[]), store.access.row_filter(scope, part.type), whole=True, counted=True) for part in parts])
 
 
 def _next(session: Session, store: Store, scope: Scope, asked: Asked, parts: Sequence[Query], start: Position) -> list[Found]:
@@ -162,13 +164,25 @@ def _next(session: Session, store: Store, scope: Scope, asked: Asked, parts: Seq
     limit = asked.lead.count + 1
     if not all(has_column(key.param) for query in asked.queries for key in query.sort):
         return valued(session, store, scope, parts, start, limit)
+    if len(parts) == 1 and parts[0].chains:
+        return sifted(session, store, scope, parts[0], start, limit, lambda part, here, most: _of_streams(session, store, scope, asked, [part], here, most))
+    return _of_streams(session, store, scope, asked, parts, start, limit)
+
+
+def _of_streams(session: Session, store: Store, scope: Scope, asked: Asked, parts: Sequence[Query], start: Position, limit: int) -> list[Found]:
     ranked = _ranked(asked)
-    if len(parts) == 1 and walks(session, parts[0], start, ranked=ranked):
-        return merged(session, walked(session.dialect, parts[0], store.access.row_filter(scope, parts[0].type)), start, limit)
+    row_filter = store.access.row_filter(scope, parts[0].type) if len(parts) == 1 else None
+    if row_filter is not None and walks(session, parts[0], row_filter, start, ranked=ranked):
+        return merged(session, walked(session.dialect, parts[0], row_filter), start, limit)
     streams = [
         stream for part in parts for stream in streams_of(session, part, store.access.row_filter(scope, part.type), ranked=ranked)
     ]
     return merged(session, streams, start, limit)
+
+
+def _sifts(asked: Asked) -> bool:
+    """Whether a page of a chained search may be read off in order, its chains looked at as it goes: in one type, by one key at most."""
+    return len(asked.queries) == 1 and asked.ways is None and len(asked.lead.sort) < 2 and all(has_column(key.param) for key in asked.lead.sort)
 
 
 def _ranked(asked: Asked) -> bool:

@@ -18,7 +18,8 @@ from fhir_server.indexing.rows import UNDATED
 from fhir_server.search.conditions import Condition
 from fhir_server.search.cursor import Position
 from fhir_server.search.ordering import Key, is_rank, sort_keys
-from fhir_server.search.planner import Plan, plan
+from fhir_server.search.planner import plan
+from fhir_server.search.plans import Plan
 from fhir_server.search.tree import Query
 
 Found = tuple[object, ...]
@@ -64,8 +65,7 @@ def merged(session: Session, streams: Iterable[Stream], start: Position, limit: 
         inside = after[1:] if after is not None and place == _place(after) else None
         rows: dict[int, Found] = {}
         for each in plans:
-            sql, params = each.page(inside, start.snapshot, limit - len(found))
-            rows.update((int(row[-1]), (place, *row)) for row in session.all(sql, params))
+            rows.update((int(str(row[-1])), (place, *row)) for row in each.rows(session, inside, start.snapshot, limit - len(found)))
         found += ordered(rows.values(), [False, *each_direction(plans[0])])[: limit - len(found)]
     return found
 

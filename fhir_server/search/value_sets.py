@@ -33,7 +33,7 @@ def stored_value_set(session: Session, store: Store, scope: Scope, address: str)
     criterion = Criterion(ID, (Token(None, here.id),)) if here is not None and literal else Criterion(url, (Text(address),))
     if not store.access.permits(scope, _TYPE) or not (literal or store.access.searchable(scope, _TYPE, url.paths)):
         return None
-    sql, params = plan(session, Query(_TYPE, criteria=[criterion]), store.access.row_filter(scope, _TYPE)).everything(2)
+    sql, params = plan(session, Query(_TYPE, criteria=[criterion]), store.access.row_filter(scope, _TYPE), whole=True).everything(2)
     rids = [int(row[1]) for row in session.all(sql, params)]
     if len(rids) > 1:
         raise Invalid(f"Several value sets have the address {address[:200]}; say which version.", code="multiple-matches")

@@ -196,20 +196,31 @@ def past(bound: float, exact: float) -> float:
     return max(bound, nextafter(exact, inf))
 
 
+def _last_place(value: Decimal, text: str) -> int:
+    """Return the power of ten of the last significant figure.
+
+    A number with an exponent has at least two: the table of the specification has 1e2 mean 95 to 105, and 5.4e-3 0.00535 to 0.00545.
+    Spec: https://hl7.org/fhir/R4/search.html#number
+    """
+    exponent = int(value.as_tuple().exponent)
+    one = "e" in text.lower() and len(value.as_tuple().digits) == 1 and bool(value)
+    return exponent - 1 if one else exponent
+
+
 def number(text: str) -> Amount | None:
     """Read `[prefix]number`."""
     return amount(text) if "|" not in text else None
 
 
 def amount(text: str) -> Amount | None:
-    """Read `[prefix]number` or `[prefix]number|system|code`; the significant figures given set the bounds: 1e2 has one."""
+    """Read `[prefix]number` or `[prefix]number|system|code`; the significant figures given set the bounds."""
     prefix, rest = _prefixed(text)
     parts = [unescape(part) for part in split(rest, "|")]
     if len(parts) not in (1, 3) or not _NUMBER.fullmatch(parts[0]) or (len(parts) == 3 and parts[1] and not parts[2]):
         return None
     try:
         value = Decimal(parts[0])
-        half = abs(value) / 10 if prefix == "ap" else Decimal(5) * Decimal(10) ** (int(value.as_tuple().exponent) - 1)
+        half = abs(value) / 10 if prefix == "ap" else Decimal(5) * Decimal(10) ** (_last_place(value, parts[0]) - 1)
         exact = float(value)
         bounds = (float(value - half), past(float(value + half), exact), exact)
     except (ArithmeticError, ValueError):

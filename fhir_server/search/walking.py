@@ -14,7 +14,8 @@ from chartloop.kernel.db import Session
 from fhir_server.search.conditions import Condition
 from fhir_server.search.cursor import Position
 from fhir_server.search.ordering import COLUMNS, Key, is_rank
-from fhir_server.search.planner import Plan, probes, selective
+from fhir_server.search.planner import probes, selective
+from fhir_server.search.plans import Plan
 from fhir_server.search.streams import Stream
 from fhir_server.search.tree import LAST_UPDATED, Query
 
@@ -24,13 +25,13 @@ _REST: Final = {"idx_date": ("high",), "idx_string": ("exact",), "idx_quantity":
 """Columns that tell rows of one value apart."""
 
 
-def walks(session: Session, query: Query, start: Position, *, ranked: bool) -> bool:
+def walks(session: Session, query: Query, row_filter: RowFilter, start: Position, *, ranked: bool) -> bool:
     """Whether a query is answered in the order of an index: one key, and nothing that leaves only a few."""
     if len(query.sort) != 1 or query.sort[0].param.type not in COLUMNS or query.sort[0].param is LAST_UPDATED:
         return False
     if ranked and is_rank(query.type, query.sort[0]):
         return False
-    return start.after[0] in (_WITH_VALUE, _WITHOUT) if start.after else not selective(session, query)
+    return start.after[0] in (_WITH_VALUE, _WITHOUT) if start.after else not selective(session, query, row_filter)
 
 
 def walked(dialect: str, query: Query, row_filter: RowFilter) -> list[Stream]:

@@ -35,7 +35,9 @@ def compile_filter(node: Node, *, version_labels: bool = False) -> RowFilter:
 def _joined(node: Op, *, version_labels: bool) -> RowFilter:
     parts = [compile_filter(arg, version_labels=version_labels) for arg in node.args]
     word = " AND " if node.name == "&&" else " OR "
-    return RowFilter("(" + word.join(part.sql for part in parts) + ")", tuple(param for part in parts for param in part.params))
+    required = {each for part in parts for each in part.requires if node.name == "&&" or all(each in other.requires for other in parts)}
+    sql = "(" + word.join(part.sql for part in parts) + ")"
+    return RowFilter(sql, tuple(param for part in parts for param in part.params), tuple(sorted(required)))
 
 
 def _is_labels(node: Op) -> bool:
@@ -73,7 +75,8 @@ def _number(code: str) -> int:
 def _exists(numbers: tuple[int, ...] | None, *, version_labels: bool) -> RowFilter:
     """A row carries one of these labels, or any label at all."""
     choice = "" if numbers is None else f" AND x.label IN ({', '.join('?' * len(numbers))})"
-    current = f"EXISTS (SELECT 1 FROM resource_label x WHERE x.rid = {{r}}.rid{choice})"
+    # PostgreSQL would turn EXISTS into a join with all labels, however few rows are asked about; and it takes `= 1` to be rare, NOT of it not.
+    current = f"COALESCE((SELECT 1 FROM resource_label x WHERE x.rid = {{r}}.rid{choice} LIMIT 1), 0) = 1"
     if not version_labels:
         return RowFilter(current, numbers or ())
     of_version = f"EXISTS (SELECT 1 FROM version_label x WHERE x.rid = {{v}}.rid AND x.version = {{v}}.version{choice})"
@@ -114,4 +117,4 @@ def _equal(left: Node, right: Node) -> RowFilter:
     if const.value == "":
         return RowFilter(f"{_column(attr)} = ?", ("",))
     # Two-valued and still served by an index on the column.
-    return RowFilter(f"({{r}}.{attr.name} IS NOT NULL AND {{r}}.{attr.name} = ?)", (const.value,))
+    return RowFilter(f"({{r}}.{attr.name} IS NOT NULL AND {{r}}.{attr.name} = ?)", (const.value,), ((attr.name, const.value),))

@@ -34,6 +34,8 @@ class RowFilter(NamedTuple):
 
     sql: str
     params: tuple[object, ...]
+    requires: tuple[tuple[str, str], ...] = ()
+    """Attributes that every such row has, with their values: an index may start from them."""
 
 
 NOTHING: Final = RowFilter("1=0", ())

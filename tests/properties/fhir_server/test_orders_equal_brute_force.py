@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from chartloop.kernel.access.scope import Scope
 from fhir_server.repository import Repository
-from fhir_server.search import planner
+from fhir_server.search import by_words, planner, valued
 from fhir_server.store import Page
 from tests.integration.fhir_server.conftest import *  # noqa: F403  the store and who asks
 from tests.integration.fhir_server.conftest import scope
@@ -118,8 +118,12 @@ ASKED = st.sampled_from(["RiskAssessment", "Observation"]).flatmap(lambda type_:
 
 @pytest.fixture(params=[0, 2000])
 def estimate(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """None: nothing counts as selective, and a page is read off an index in its order."""
+    """None: nothing counts as selective, and a page is read off an index or the vocabulary in its order, a little at a time."""
     monkeypatch.setattr(planner, "ESTIMATE_LIMIT", request.param)
+    if request.param == 0:
+        monkeypatch.setattr(valued, "MAX_VALUED", 7)
+        monkeypatch.setattr(by_words, "_FIRST", 2)
+        monkeypatch.setattr(by_words, "_WORDS", 2)
 
 
 @pytest.mark.usefixtures("estimate")
