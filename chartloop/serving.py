@@ -19,8 +19,10 @@ from granian.log import LogLevels
 
 from chartloop.app import fhir_base, open_door, open_kernel
 from chartloop.engines import closers, coder_pool, consumers, listener, periodics
+from chartloop.kernel import auth
 from chartloop.kernel.affinity import cores, stay_on_one_core
 from chartloop.kernel.config import Settings, export_environment, load_settings
+from chartloop.kernel.db import OneRow
 from chartloop.kernel.errors import Conflict, Invalid
 from chartloop.kernel.http import WsgiApp
 from chartloop.kernel.logs import configure_logs
@@ -97,7 +99,8 @@ def wsgi() -> WsgiApp:
         sealing.start()
         stops = [sealing.stop]
     fhir = settings.fhir
-    later = AsyncRunner(AsyncJobs(door.store, per_subject=fhir.async_jobs_per_subject, keep_h=fhir.async_keep_h), fhir.async_threads)
+    jobs = AsyncJobs(door.store, per_subject=fhir.async_jobs_per_subject, keep_h=fhir.async_keep_h, revoked=_revoked)
+    later = AsyncRunner(jobs, fhir.async_threads)
     app = build_wsgi(kernel, door.repository, later)
     stops.insert(0, later.stop)
     _calm_collector()
@@ -112,6 +115,11 @@ def wsgi() -> WsgiApp:
     # A multiprocessing child leaves without atexit; its finalizers run.
     Finalize(None, close, exitpriority=10)
     return app
+
+
+def _revoked(session: OneRow, token: str) -> bool:
+    """Ask whether the token of a job was revoked."""
+    return auth.is_revoked(session, bytes.fromhex(token))
 
 
 def run_worker(settings: Settings) -> None:

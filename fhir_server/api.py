@@ -26,7 +26,7 @@ from fhir_server.http.metadata import Metadata
 from fhir_server.http.negotiation import FORM, bundle_preferences, create_only, if_match, if_none_exist, patch_type, preferences
 from fhir_server.http.operation_answers import ANSWERS, entry_operations, meta_of_version
 from fhir_server.interactions.entry_reads import Reading
-from fhir_server.interactions.search_compartment import COMPARTMENTS, EVERY
+from fhir_server.interactions.search_compartment import EVERY, is_place
 from fhir_server.operations.table import OPERATIONS, Operation
 from fhir_server.store import Written
 from fhir_server.type_ids import TYPE_IDS
@@ -255,7 +255,7 @@ class Api:
             page = self._door.search_compartment(call.scope, place, _asked(call), lenient=preferences(call.environ).lenient)
             return json_answer(searchset(page, self._gate.base, "/".join(place)))
 
-        if type_ not in COMPARTMENTS or wanted not in (*TYPE_IDS, EVERY):
+        if not is_place(type_, wanted):
             return self.other(environ, f"{type_}/{id_}/{wanted}")
         return self._do(environ, "search", type_, id_, work)
 

@@ -27,12 +27,15 @@ from fhir_server.search.query import MAX_SORT_KEYS
 from fhir_server.search.registry import Snapshot
 from fhir_server.search.text_parameters import KIND
 from fhir_server.search.valued import MAX_VALUED
+from fhir_server.search.values import PREFIXES
 from fhir_server.store import Store
 from fhir_server.type_ids import TYPE_IDS
 
 _SYSTEM: Final = frozenset({"transaction", "batch", "history-system", "search-system"})
 _INTERNAL: Final = frozenset({"AuditEvent"})
 """Not written through the API."""
+_OF_THE_WHOLE: Final = ({"name": FILTER, "type": "special"}, {"name": "_has", "type": "string"}, {"name": "_list", "type": "string"})
+"""What R4 publishes no SearchParameter for."""
 
 
 def current_statement(store: Store, base: str, interactions: tuple[str, ...]) -> bytes:
@@ -55,6 +58,7 @@ def capability_statement(base: str, interactions: tuple[str, ...], built: Built)
     """Say what this server does with some search parameters."""
     on_types = sorted({name for name in interactions if name not in _SYSTEM})
     on_system = sorted({name for name in interactions if name in _SYSTEM})
+    leading = _leading(built.parameters)
     rest = {
         "mode": "server",
         "security": {
@@ -65,9 +69,9 @@ def capability_statement(base: str, interactions: tuple[str, ...], built: Built)
             "extension": [_oauth_uris(base)],
         },
         "documentation": _searching(),
-        "resource": [_resource(type_, on_types, built) for type_ in sorted(set(TYPE_IDS) - _INTERNAL)],
+        "resource": [_resource(type_, on_types, built, leading[type_]) for type_ in sorted(set(TYPE_IDS) - _INTERNAL)],
         "interaction": [{"code": code} for code in on_system],
-        "searchParam": [{"name": "_type", "type": "token"}],
+        "searchParam": [*_of_all(built), {"name": "_type", "type": "token"}],
         "compartment": [f"http://hl7.org/fhir/CompartmentDefinition/{code[0].lower() + code[1:]}" for code in COMPARTMENTS],
         **({"operation": operations} if (operations := table.of_system()) else {}),
     }
@@ -87,7 +91,25 @@ def capability_statement(base: str, interactions: tuple[str, ...], built: Built)
     )
 
 
-def _resource(type_: str, interactions: Sequence[str], built: Built) -> dict[str, Any]:
+def _leading(parameters: Snapshot) -> dict[str, list[str]]:
+    """List, for each type, what may be said of it in `_revinclude`: the reference parameters that lead to it."""
+    leading: dict[str, list[str]] = {type_: [] for type_ in TYPE_IDS}
+    for source in sorted(set(TYPE_IDS) - _INTERNAL):
+        for code, param in sorted(searchable_params(source, parameters).items()):
+            if param.type == "reference":
+                for target in leading if not param.targets or "Resource" in param.targets else param.targets:
+                    leading[target].append(f"{source}:{code}")
+    return leading
+
+
+def _of_all(built: Built) -> list[dict[str, str]]:
+    """List the parameters that every type has."""
+    params = searchable_params("Basic", built.parameters)
+    common = {code: param for code, param in params.items() if code.startswith("_") and (built.full_text or param.type != KIND)}
+    return [*({"name": code, "type": _published(common[code])} for code in sorted(common)), *_OF_THE_WHOLE]
+
+
+def _resource(type_: str, interactions: Sequence[str], built: Built, leading: Sequence[str]) -> dict[str, Any]:
     parameters = built.parameters
     params = {code: param for code, param in searchable_params(type_, parameters).items() if built.full_text or param.type != KIND}
     defined = {each.param.code: {"definition": each.url} for each in parameters.defined(type_)}
@@ -105,8 +127,8 @@ def _resource(type_: str, interactions: Sequence[str], built: Built) -> dict[str
         "conditionalUpdate": True,
         "conditionalDelete": "multiple" if built.several_deleted else "single",
         **({"searchInclude": includes} if includes else {}),
-        "searchRevInclude": ["*"],
-        "searchParam": [*listed, {"name": FILTER, "type": "special"}],
+        "searchRevInclude": ["*", *leading],
+        "searchParam": [*listed, *_OF_THE_WHOLE],
         **({"operation": operations} if (operations := table.of_type(type_)) else {}),
     }
 
@@ -125,7 +147,8 @@ def _searching() -> str:
         f"_has, in each other too, over up to {MAX_DEPTH} references and {MAX_LINKED} resources at one end of each. "
         f"_sort by up to {MAX_SORT_KEYS} parameters of any kind, what has no value last; by tokens, references and uris where at most {MAX_VALUED} "
         f"resources match. _include and _revinclude of Source:parameter, Source:* and *, also :iterate, up to {MAX_INCLUDED} resources. "
-        f"_list by ids of Lists; _security where the reader sees all of a type; _contained=false alone; no _query and no _score. Operators of {FILTER}: {_operators()}. "
+        "An update brings a new id where the client may assign ids. "
+        f"Prefixes of numbers, dates and quantities: {' '.join(sorted(PREFIXES))}. _list by ids of Lists; _security where the reader sees all of a type; _contained=false alone; no _query and no _score. Operators of {FILTER}: {_operators()}. "
         "Token :in, :not-in, :above and :below are answered for value sets that are stored here and for what the terminology of "
         "this server knows, and refused for the rest; :text is a string search; reference :below is for versions of canonical addresses."
     )

@@ -10,13 +10,14 @@ from typing import Final, NamedTuple
 
 from chartloop.kernel import clock
 from chartloop.kernel.errors import Invalid
+from fhir_server.interactions.search_compartment import is_place
 from fhir_server.operations.table import Operation, called
 from fhir_server.preconditions import IfMatch, create_only_of, if_match_of
 from fhir_server.type_ids import TYPE_IDS
 from fhir_server.validation.bundles import BundleEntry
 
 _URL: Final = re.compile(
-    r"(?:(?P<type>[A-Za-z]+)(?:/(?P<id>[A-Za-z0-9.\-]{1,64}))?(?:/(?=[_$])|(?=\?|\Z)))?"
+    r"(?:(?P<type>[A-Za-z]+)(?:/(?P<id>[A-Za-z0-9.\-]{1,64})(?:/(?P<wanted>[A-Z][A-Za-z]+|\*))?)?(?:/(?=[_$])|(?=\?|\Z)))?"
     r"(?:(?P<history>_history(?:/(?P<version>[0-9]{1,9}))?)|\$(?P<operation>[a-z][a-z\-]*))?"
     r"(?:\?(?P<query>.*))?"
 )
@@ -40,6 +41,13 @@ class EntryRequest(NamedTuple):
     if_modified_since: int | None = None
     """In microseconds."""
     operation: Operation | None = None
+    wanted: str = ""
+    """In a compartment: the type that is looked for, or `*`."""
+
+    @property
+    def searches(self) -> bool:
+        """Whether it is a search: on a type, on the system, or in a compartment."""
+        return self.method in _READING and self.operation is None and not self.history and (not self.id or bool(self.wanted))
 
     @property
     def reads(self) -> bool:
@@ -55,8 +63,8 @@ def entry_request(entry: BundleEntry, base: str) -> EntryRequest:
     """
     if entry.method not in _METHODS:
         raise Invalid("The method of an entry is GET, HEAD, POST, PUT, PATCH or DELETE.", code="not-supported", expression="request.method")
-    match = _URL.fullmatch(entry.url.removeprefix(base + "/"))
-    if match is None or not (match["type"] in TYPE_IDS or (match["type"] is None and (match["history"] or match["operation"]))):
+    match = _URL.fullmatch(_relative(entry.url, base))
+    if match is None or not (match["type"] in TYPE_IDS or (match["type"] is None and _of_system(match, entry.method))):
         raise Invalid("The address of an entry is relative to this server.", code="value", expression="request.url")
     operation = called(match["operation"], match["type"] or "", match["id"] or "", entry.method) if match["operation"] else None
     if match["operation"] and operation is None:
@@ -74,6 +82,7 @@ def entry_request(entry: BundleEntry, base: str) -> EntryRequest:
         entry.if_none_match if entry.method in _READING else "",
         clock.parse_iso(entry.if_modified_since) if entry.if_modified_since else None,
         operation,
+        match["wanted"] or "",
     )
     if operation is None:
         _judge(request)
@@ -81,7 +90,17 @@ def entry_request(entry: BundleEntry, base: str) -> EntryRequest:
     return request
 
 
+def _relative(url: str, base: str) -> str:
+    return url.removeprefix(base if url.startswith(base + "?") else base + "/")
+
+
+def _of_system(match: re.Match[str], method: str) -> bool:
+    return bool(match["history"] or match["operation"] or (match["query"] is not None and method in _READING))
+
+
 def _judge(request: EntryRequest) -> None:
+    if request.wanted and not (request.searches and is_place(request.type, request.wanted)):
+        raise Invalid("There is no such compartment to search in.", code="not-supported", expression="request.url")
     if not request.reads and request.history:
         raise Invalid("A version is read, never written.", code="value", expression="request.url")
     if request.version and not request.id:

@@ -111,11 +111,12 @@ async_job = Table(
     Column("finished", BigInteger, nullable=False),
     Column("created", BigInteger, nullable=False),
     Column("expires", BigInteger, nullable=False),
+    Column("token", Text, nullable=False, server_default=""),
     Index("async_job_by_reader", "reader", "expires"),
     Index("async_job_by_state", "state", "until"),
     Index("async_job_by_expiry", "expires"),
 )
-"""Requests that are answered later, and their answers: `body` is the one, then the other."""
+"""Requests that are answered later, and their answers: `body` is the one, then the other; `token` is the SHA-256 of what asked for it."""
 
 
 def _equality_index(name: str) -> Table:

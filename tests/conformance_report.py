@@ -8,16 +8,20 @@ import os
 import re
 import sys
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
+from tests.conformance.r4_matrix import Row, tables
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "build" / "conformance"
 HEADER = """# Conformance
 
 Written by the tests that ran (`make test test-long`, then `python -m tests.conformance_report docs/conformance.md`); `make check` fails when it differs.
-First the requirements that tests name; then every sentence that the tests hold, by part. “(corpus)” needs the real inputs beside the project.
+First the R4 specification, row by row, with the tests that show a row or the reason why it is not supported; then the requirements that tests
+name; then every sentence that the tests hold, by part. “(corpus)” needs the real inputs beside the project.
 """
 Rows = dict[str, dict[str, dict[str, str]]]
 
@@ -63,13 +67,31 @@ def read_results() -> Rows:
 def render() -> str:
     results = read_results()
     sentences = results.pop("", {}).get("", {})
-    lines = [HEADER]
+    lines = [HEADER, *matrix(sentences)]
     for area, statements in sorted(results.items()):
         lines += [f"\n## {area}\n", "| requirement | shown by |", "| --- | --- |"]
         for statement, tests in sorted(statements.items()):
             names = ", ".join(f"`{test.removeprefix('tests/')}`{_verdict(verdict)}" for test, verdict in sorted(tests.items()))
             lines.append(f"| {statement} | {names} |")
     return "\n".join([*lines, *_sentences(sentences)]) + "\n"
+
+
+def matrix(verdicts: Mapping[str, str]) -> list[str]:
+    """Write the rows of the R4 specification; a row whose test failed says so."""
+    lines = ["\n## The R4 specification, row by row"]
+    for table in tables():
+        lines += [f"\n### {table.title}\n", f"Spec: {table.spec}\n", "| R4 says | here |", "| --- | --- |"]
+        lines += [f"| {_cell(row.words)} | {_cell(_shown(row, verdicts))} |" for row in table.rows]
+    return lines
+
+
+def _shown(row: Row, verdicts: Mapping[str, str]) -> str:
+    names = ", ".join(f"`{test.removeprefix('tests/')}`{_verdict(verdicts.get(test, 'held'))}" for test in row.tests)
+    return "; ".join(part for part in (f"not supported: {row.reason}" if row.reason else "", names, row.note) if part)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def _sentences(tests: dict[str, str]) -> list[str]:

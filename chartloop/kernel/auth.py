@@ -65,6 +65,17 @@ def subject_from_json(text: str) -> Subject:
     return Subject(**{**data, "scopes": tuple(data["scopes"])})
 
 
+def digest_of(token: str) -> bytes:
+    """SHA-256 of a token: what may be kept of it."""
+    return _digest(token)
+
+
+def is_revoked(session: OneRow, hash_: bytes) -> bool:
+    """Whether a token was revoked, or ended so long ago that nothing is known of it; one that expired of itself is not revoked."""
+    row = session.one("SELECT revoked FROM access_token WHERE hash = ?", (hash_,))
+    return row is None or bool(row[0])
+
+
 def revoke(tx: Tx, token: str) -> bool:
     """End a token now. False: there was none that still worked."""
     return revoke_hash(tx, _digest(token))

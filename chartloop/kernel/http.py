@@ -33,7 +33,15 @@ PAGE_HEADERS: Mapping[str, str] = {
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _BEARER = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/-]+=*)")
-EXPOSED = "ETag, Location, Content-Location, Last-Modified, X-Request-Id, WWW-Authenticate"
+EXPOSED = (
+    "ETag, Location, Content-Location, Last-Modified, X-Request-Id, WWW-Authenticate, X-Progress, Retry-After, Expires, Allow, Accept-Patch, "
+    "Accept-Encoding"
+)
+"""Headers of answers that a page may read besides those it always may; the asynchronous pattern needs X-Progress, Retry-After and Expires."""
+ACCEPTED = (
+    "Accept, Authorization, Content-Encoding, Content-Type, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer, X-Request-Id"
+)
+"""Headers of requests that a page may send."""
 
 
 def request_id(environ: Mapping[str, Any]) -> str:
@@ -82,7 +90,7 @@ def cors_headers(origin: str, allowed: Collection[str], *, preflight: bool = Fal
     if preflight:
         headers += [
             ("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE"),
-            ("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match, If-None-Match, If-None-Exist, Prefer, X-Request-Id"),
+            ("Access-Control-Allow-Headers", ACCEPTED),
             ("Access-Control-Max-Age", "600"),
         ]
     return headers

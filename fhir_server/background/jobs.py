@@ -2,6 +2,7 @@
 
 A result is kept as a row with the store's codec, not encrypted apart from the database, until it expires or is deleted; it is
 what its reader could see when the job ran. A transaction is carried out exactly once: its row changes in the same commit.
+A job ends with the token that asked for it: a revoked one begins nothing, commits nothing and is handed no result.
 Spec: https://hl7.org/fhir/R4/async.html, http://hl7.org/fhir/async-bundle.html
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Final, NamedTuple
 
@@ -17,8 +18,8 @@ from chartloop.kernel import clock, ids
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.access.subject import Subject
 from chartloop.kernel.auth import subject_from_json
-from chartloop.kernel.db import Tx
-from chartloop.kernel.errors import Conflict, NotFound, Throttled
+from chartloop.kernel.db import OneRow, Tx
+from chartloop.kernel.errors import Conflict, NotFound, Throttled, Unauthenticated
 from fhir_server.auditing import record, refusals_audited
 from fhir_server.hashing import value_hash
 from fhir_server.matching import lock
@@ -46,6 +47,8 @@ class Request(NamedTuple):
     kind: str
     environ: Mapping[str, str]
     body: bytes
+    token: str = ""
+    """SHA-256 of the token that asked, in hexadecimal digits."""
 
 
 class Job(NamedTuple):
@@ -69,12 +72,22 @@ class Result(NamedTuple):
     expires: int
 
 
+Revoked = Callable[[OneRow, str], bool]
+"""Whether a token, known by the SHA-256 that its job keeps, was revoked."""
+
+
+def never(_session: OneRow, _token: str) -> bool:
+    """No token is ever revoked: for who has no table of them."""
+    return False
+
+
 class AsyncJobs:
     """The table of jobs."""
 
-    def __init__(self, store: Store, *, per_subject: int = 10, keep_h: float = 24.0) -> None:
-        """Take the store, the most jobs of one subject, and how long one is kept."""
+    def __init__(self, store: Store, *, per_subject: int = 10, keep_h: float = 24.0, revoked: Revoked = never) -> None:
+        """Take the store, the most jobs of one subject, how long one is kept, and who knows whether a token was revoked."""
         self._store = store
+        self._revoked = revoked
         self._per_subject = per_subject
         self._keep_us = round(keep_h * _HOUR_US)
         self.owner = ids.public_id()
@@ -98,8 +111,8 @@ class AsyncJobs:
                 raise Throttled(f"There are {self._per_subject} jobs of yours; wait for one, or delete a result.")
             tx.run(
                 "INSERT INTO async_job (id, reader, subject, kind, request, number, state, status, codec, dict_id, body, owner, until, finished, "
-                "created, expires) VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, '', 0, 0, ?, ?)",
-                (id_, reader, subject, request.kind, said, scope.request, WAITING, *packed, now, now + self._keep_us),
+                "created, expires, token) VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, '', 0, 0, ?, ?, ?)",
+                (id_, reader, subject, request.kind, said, scope.request, WAITING, *packed, now, now + self._keep_us, request.token),
             )
             tx.after_commit(self.woken.set)
 
@@ -113,10 +126,11 @@ class AsyncJobs:
         with refusals_audited(self._store, scope, f"{PLACE}/{id_}"):
             with self._store.db.read() as session:
                 found = session.one(
-                    "SELECT state, status, codec, dict_id, body, finished, expires FROM async_job WHERE id = ? AND reader = ? AND expires > ?",
+                    "SELECT state, status, codec, dict_id, body, finished, expires, token FROM async_job WHERE id = ? AND reader = ? AND expires > ?",
                     (id_, reader_of(self._store.secret, scope.subject), clock.now_us()),
                 )
-            if found is None:
+                ended = found is not None and self._revoked(session, found[7])
+            if found is None or ended:
                 raise NotFound
         self._store.audit.access(record(scope, [f"{PLACE}/{id_}"], ()))
         body = self._store.codec.unpack(*found[2:5]) if found[0] == DONE else b""
@@ -152,12 +166,29 @@ class AsyncJobs:
 
         return self._store.db.write(claim)
 
+    def begin(self, job: Job) -> None:
+        """Let a job begin, unless the token that asked for it was revoked.
+
+        Raises:
+            Unauthenticated: It was.
+        """
+        place = f"{PLACE}/{job.id}"
+        with refusals_audited(self._store, Scope(job.subject, "operation", job.number), place), self._store.db.read() as session:
+            self._require_token(session, job.id)
+
+    def _require_token(self, session: OneRow, id_: str) -> None:
+        found = session.one("SELECT token FROM async_job WHERE id = ?", (id_,))
+        if found is not None and self._revoked(session, found[0]):
+            raise Unauthenticated("The token that asked for this was revoked.")
+
     def stored(self, tx: Tx, id_: str) -> None:
         """Say, in the commit of a transaction, that it is carried out.
 
         Raises:
             Conflict: The job was deleted, or taken over.
+            Unauthenticated: The token that asked for it was revoked meanwhile.
         """
+        self._require_token(tx, id_)
         if not tx.run(f"UPDATE async_job SET state = {STORED} WHERE id = ? AND owner = ? AND state = {RUNNING}", (id_, self.owner)):
             raise Conflict("This job was cancelled.")
 

@@ -1,6 +1,6 @@
 """Threads that carry out jobs: each as a request of its subject, through the same gate, handlers and door.
 
-What a job may see and do is decided by the policies and grants of the moment in which it runs.
+What a job may see and do is decided by the policies and grants of the moment in which it runs; a job whose token was revoked does not.
 Spec: https://hl7.org/fhir/R4/async.html
 """
 
@@ -13,10 +13,10 @@ from functools import partial
 from typing import Any, Final
 
 from chartloop.kernel import clock
-from chartloop.kernel.errors import Issue
+from chartloop.kernel.errors import Issue, Unauthenticated
 from chartloop.kernel.http import Environ, WsgiApp
 from fhir_server.background.jobs import BATCH, RUNNING, STORED, AsyncJobs, Job
-from fhir_server.http.outcome import outcome
+from fhir_server.http.outcome import outcome, status_of
 
 _log = logging.getLogger(__name__)
 _POLL_S: Final = 1.0
@@ -85,6 +85,10 @@ def carried_out(jobs: AsyncJobs, app: WsgiApp, job: Job) -> tuple[int, bytes]:
     """Answer a job: status and body. What may have been carried out before is not carried out again."""
     if job.state == STORED:
         return 500, outcome([Issue("error", "incomplete", _LOST)])
+    try:
+        jobs.begin(job)
+    except Unauthenticated as refused:
+        return status_of(refused), outcome(refused.issues)
     if job.state == RUNNING and job.request.kind == BATCH:
         return 500, outcome([Issue("error", "incomplete", _INTERRUPTED)])
     status: list[str] = []

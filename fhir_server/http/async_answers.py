@@ -12,7 +12,9 @@ from typing import Any, Final
 
 import msgspec
 
+from chartloop.kernel.auth import digest_of
 from chartloop.kernel.clock import iso
+from chartloop.kernel.http import bearer_token
 from fhir_server.background.jobs import DONE, PLACE, WAITING, AsyncJobs, Request, Result
 from fhir_server.http.answer import HttpAnswer, http_date, json_answer
 from fhir_server.http.calls import Call
@@ -39,7 +41,7 @@ def accepted(jobs: AsyncJobs, base: str, call: Call, kind: str) -> HttpAnswer:
     body = _unrendered(call.body.decode("latin-1")).encode() if form else call.body
     environ["HTTP_PREFER"] = ",".join(part for part in _preferred(call.environ) if part != "respond-async")
     environ["HTTP_ACCEPT"] = "application/fhir+json"
-    id_ = jobs.accept(call.scope, Request(kind, environ, body))
+    id_ = jobs.accept(call.scope, Request(kind, environ, body, digest_of(bearer_token(call.environ)).hex()))
     return HttpAnswer(202, (("Content-Location", f"{base}/{PLACE}/{id_}"),), b"")
 
 

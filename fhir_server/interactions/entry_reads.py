@@ -15,6 +15,8 @@ from fhir_server.history_query import parse_history
 from fhir_server.interactions.history import history
 from fhir_server.interactions.read import read
 from fhir_server.interactions.search import permitted_query, search
+from fhir_server.interactions.search_compartment import queries_in_compartment, search_compartment
+from fhir_server.interactions.search_system import asked_of_system, search_system
 from fhir_server.interactions.vread import vread
 from fhir_server.preconditions import etag, known_already
 from fhir_server.rows import current
@@ -67,8 +69,8 @@ def require_answer(store: Store, scope: Scope, request: EntryRequest, written: f
     """
     if request.operation is not None:
         _require_operation(request, reading)
-    elif not request.id and not request.history:
-        permitted_query(store, acting(scope, "search"), request.type, request.query, lenient=reading.lenient)
+    elif request.searches:
+        _require_search(store, scope, request, written, reading)
         return
     scope = acting(scope, "vread" if request.version else "history" if request.history else "read")
     if request.type:
@@ -80,6 +82,23 @@ def require_answer(store: Store, scope: Scope, request: EntryRequest, written: f
             parse_subset(request.type, request.query)
     if request.id and f"{request.type}/{request.id}" not in written:
         _require_there(store, scope, request)
+
+
+def _require_search(store: Store, scope: Scope, request: EntryRequest, written: frozenset[str], reading: Reading) -> None:
+    scope, reader = acting(scope, "search"), acting(scope, "read")
+    if request.wanted:
+        require(store, reader, request.type)
+        if f"{request.type}/{request.id}" not in written:
+            _require_there(store, reader, request)
+        queries_in_compartment(store, scope, _place(request), request.query, lenient=reading.lenient)
+    elif request.type:
+        permitted_query(store, scope, request.type, request.query, lenient=reading.lenient)
+    else:
+        asked_of_system(store, scope, request.query, lenient=reading.lenient)
+
+
+def _place(request: EntryRequest) -> tuple[str, str, str]:
+    return request.type, request.id, request.wanted
 
 
 def _require_operation(request: EntryRequest, reading: Reading) -> None:
@@ -116,6 +135,11 @@ def _found(store: Store, scope: Scope, request: EntryRequest, reading: Reading) 
     if request.history:
         address = "/".join(part for part in (request.type, request.id, "_history") if part)
         return history(store, scope, request.type or None, request.id or None, request.query)._replace(address=address)
+    if request.wanted:
+        place = _place(request)
+        return search_compartment(store, scope, place, request.query, lenient=reading.lenient)._replace(address="/".join(place))
     if request.id:
         return read(store, scope, request.type, request.id, request.query)
+    if not request.type:
+        return search_system(store, scope, request.query, lenient=reading.lenient)._replace(address="")
     return search(store, scope, request.type, request.query, lenient=reading.lenient)._replace(address=request.type)

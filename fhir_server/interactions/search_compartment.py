@@ -17,11 +17,12 @@ from fhir_server.interactions.search_system import say_types, several
 from fhir_server.rows import Row, current, living
 from fhir_server.search.params import for_type
 from fhir_server.search.several import SEARCHED, named_types
-from fhir_server.search.tree import ID, Criterion
+from fhir_server.search.tree import ID, Criterion, Query
 from fhir_server.search.values import ReferenceTo, Token
 from fhir_server.searching import Asked, answer
 from fhir_server.spec.definitions import r4
 from fhir_server.store import Page, Store, acting, require
+from fhir_server.type_ids import TYPE_IDS
 
 EVERY: Final = "*"
 COMPARTMENTS: Final = ("Device", "Encounter", "Patient", "Practitioner", "RelatedPerson")
@@ -40,23 +41,40 @@ def search_compartment(store: Store, scope: Scope, place: tuple[str, str, str], 
     """
     scope, address = acting(scope, "search"), "/".join(place)
     with refusals_audited(store, scope, address, query):
-        about, id_, wanted = place
+        about, id_, _ = place
         focus = _focus(store, acting(scope, "read"), about, id_)
-        members = {type_: codes for type_, codes in r4().compartment(about).items() if type_ in SEARCHED}
-        if wanted != EVERY and wanted not in members:
-            raise Invalid(f"{wanted} is never in the compartment of a {about}.", code="not-supported")
-        named, rest = named_types(query, members) if wanted == EVERY else ((wanted,), query)
+        members = _members(about)
 
         def ask() -> Asked:
-            queries = several(store, scope, named, list(members), rest, lenient=lenient)
-            if wanted == EVERY:
-                say_types(queries, named)
+            queries = queries_in_compartment(store, scope, place, query, lenient=lenient)
             ways = {each.type: _ways(store, scope, each.type, focus, members[each.type]) for each in queries}
             return Asked(address, queries, ways, (focus.patient,))
 
         page, said = answer(store, scope, ask, query)
     store.audit.access(said)
     return page
+
+
+def queries_in_compartment(store: Store, scope: Scope, place: tuple[str, str, str], query: str, *, lenient: bool = False) -> list[Query]:
+    """Parse a search in a compartment and refuse what this subject may not ask; what it is about is not looked for."""
+    about, _, wanted = place
+    members = _members(about)
+    if wanted != EVERY and wanted not in members:
+        raise Invalid(f"{wanted} is never in the compartment of a {about}.", code="not-supported")
+    named, rest = named_types(query, members) if wanted == EVERY else ((wanted,), query)
+    queries = several(store, scope, named, list(members), rest, lenient=lenient)
+    if wanted == EVERY:
+        say_types(queries, named)
+    return queries
+
+
+def is_place(about: str, wanted: str) -> bool:
+    """Whether there is an address below which some type, or `*`, can be searched for."""
+    return about in COMPARTMENTS and wanted in (*TYPE_IDS, EVERY)
+
+
+def _members(about: str) -> dict[str, Sequence[str]]:
+    return {type_: codes for type_, codes in r4().compartment(about).items() if type_ in SEARCHED}
 
 
 def _focus(store: Store, scope: Scope, type_: str, id_: str) -> Row:

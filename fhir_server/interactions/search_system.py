@@ -23,16 +23,17 @@ def search_system(store: Store, scope: Scope, query: str, *, lenient: bool = Fal
     """Return one page, after the audit record that lists what is on it is durable."""
     scope = acting(scope, "search")
     with refusals_audited(store, scope, "", query):
-        named, rest = named_types(query, SEARCHED)
-
-        def ask() -> Asked:
-            queries = several(store, scope, named, SEARCHED, rest, lenient=lenient)
-            say_types(queries, named)
-            return Asked("", queries)
-
-        page, said = answer(store, scope, ask, query)
+        page, said = answer(store, scope, lambda: asked_of_system(store, scope, query, lenient=lenient), query)
     store.audit.access(said)
     return page
+
+
+def asked_of_system(store: Store, scope: Scope, query: str, *, lenient: bool = False) -> Asked:
+    """Parse a search on the system and refuse what this subject may not ask."""
+    named, rest = named_types(query, SEARCHED)
+    queries = several(store, scope, named, SEARCHED, rest, lenient=lenient)
+    say_types(queries, named)
+    return Asked("", queries)
 
 
 def several(store: Store, scope: Scope, named: Sequence[str], known: Sequence[str], query: str, *, lenient: bool) -> list[Query]:

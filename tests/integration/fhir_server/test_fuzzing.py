@@ -23,7 +23,7 @@ TARGETS = re.findall(r'^    "([a-z0-9-]+)": \(_', SOURCE, re.MULTILINE)
 
 @pytest.mark.long
 @pytest.mark.timeout(36_000)
-@pytest.mark.conformance("Attacks", "atheris on the parsers: JSON, Parameters, search, histories, JSON Patch, FHIRPath Patch, Bundles, links, HL7 v2")
+@pytest.mark.conformance("Attacks", "atheris on the parsers: JSON, XML, Parameters, search, _filter, near, histories, Accept and its kin, JSON Patch, FHIRPath Patch, Bundles, links, HL7 v2")
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_parser_reads_or_refuses_whatever_comes(target: str, tmp_path: Path) -> None:
     if find_spec("atheris") is None:

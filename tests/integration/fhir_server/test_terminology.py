@@ -161,12 +161,25 @@ def test_what_cannot_be_told_is_refused_by_name(filled: Repository, operator: Sc
 def test_a_hidden_value_set_is_not_known(filled: Repository, operator: Scope) -> None:
     assert len(filled.search(operator, "Condition", "code:in=http://a.example/type2").entries) == 2
     said = []
-    for role, names in (("operator", ("secret", "nowhere")), ("clinician", ("type2", "nowhere"))):  # no policy shows a clinician any value set
+    for role, names in (("operator", ("secret", "nowhere")), ("clinician", ("secret", "nowhere"))):
         for url in (f"{place}{name}" for name in names for place in ("http://a.example/", "ValueSet/")):
             with pytest.raises(Invalid) as caught:
                 filled.search(scope(role), "Condition", f"code:in={url}")
             said.append(caught.value.issues[0].text.replace(url, ""))
     assert len(set(said)) == 1
+
+
+@pytest.mark.conformance("Access", "stored terminology is read, and searched by, by everyone whose token reaches it, and written by the operator alone")
+def test_stored_terminology_is_for_everyone(filled: Repository, operator: Scope) -> None:
+    for role in ("clinician", "coder", "risk-engine"):
+        assert len(filled.search(scope(role), "Condition", "code:in=http://a.example/type2").entries) == 2, role
+        assert filled.read(scope(role), "ValueSet", "type2").id == "type2"
+        with pytest.raises(Forbidden):
+            filled.create(scope(role), _value_set("x", "http://a.example/x"), type_="ValueSet")
+    assert [entry.id for entry in filled.search(scope("billing-administrator"), "ValueSet", "url=http://a.example/type2").entries] == ["type2"]
+    narrow = replace(scope("clinician").subject, scopes=("user/Condition.rs",))  # a token that does not reach value sets finds none
+    with pytest.raises(Invalid, match="type2"):
+        filled.search(Scope(narrow, "test", "r"), "Condition", "code:in=http://a.example/type2")
 
 
 @pytest.mark.conformance("Access", "codes that a value set finds are filtered like all others, in totals and chains too")

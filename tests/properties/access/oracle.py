@@ -20,11 +20,16 @@ MONEY = {
     "Invoice", "PaymentNotice", "PaymentReconciliation",
 }  # fmt: skip
 CHART = DIRECTORY | PEOPLE | VISIT | CLINICAL | NOTE | MONEY | {"Provenance"}
+TERMINOLOGY = {
+    "CapabilityStatement", "CodeSystem", "CompartmentDefinition", "ConceptMap", "ImplementationGuide", "NamingSystem", "OperationDefinition", "SearchParameter",
+    "StructureDefinition", "StructureMap", "TerminologyCapabilities", "ValueSet",
+}  # fmt: skip
+NOBODY = {"", "nobody"}
 LOOK = {"read", "vread", "search", "history"}
 PUT = {"update", "patch"}
 RESEARCH = {"omop-read", "omop-text", "omop-lineage"}
 NEED = {"read": "r", "vread": "r", "search": "s", "history": "rs", "create": "c", "update": "u", "patch": "u", "delete": "d", "assign-id": "cu", "reindex": "cu", "audit-read": "rs", "dead-letters": "rs", "omop-read": "rs", "omop-text": "rs", "omop-lineage": "rs", "transaction": "", "batch": ""}
-OPEN_TO_PATIENT_SCOPES = {"Practitioner", "PractitionerRole", "Organization", "Location", "HealthcareService", "Endpoint", "Medication"}
+OPEN_TO_PATIENT_SCOPES = {"Practitioner", "PractitionerRole", "Organization", "Location", "HealthcareService", "Endpoint", "Medication", "CodeSystem", "ConceptMap", "NamingSystem", "SearchParameter", "StructureDefinition", "ValueSet"}
 
 
 def permitted(subject: Subject, action: str, row: RowAttributes) -> bool:
@@ -36,6 +41,8 @@ def _by_role(s: Subject, action: str, row: RowAttributes) -> bool:
     look, put, kind = action in LOOK, action in PUT, row.type
     bundle = action in {"transaction", "batch"}
     own = s.patient != "" and row.patient == s.patient
+    if look and kind in TERMINOLOGY and s.role not in NOBODY:
+        return True
     match s.role:
         case "clinician" | "psychiatric-clinician":
             return bundle or (look and kind in CHART) or ((put or action == "create") and kind in VISIT | CLINICAL | NOTE | {"Provenance"})

@@ -17,7 +17,7 @@ from chartloop.kernel.access.subject import Subject
 from tests.properties.access.oracle import NEED, permitted
 
 ACCESS = Access()
-TYPES = ["DocumentReference", "Binary", "Claim", "ClaimResponse", "ChargeItem", "Task", "Encounter", "Patient", "Condition", "Practitioner", "Provenance", "AuditEvent", "Consent", "RiskAssessment", "Subscription", "Basic", "omop"]
+TYPES = ["DocumentReference", "Binary", "Claim", "ClaimResponse", "ChargeItem", "Task", "Encounter", "Patient", "Condition", "Practitioner", "Provenance", "AuditEvent", "Consent", "RiskAssessment", "Subscription", "Basic", "ValueSet", "omop"]
 REFERENCES = ["", "Patient/1", "Patient/2", "Practitioner/1", "Practitioner/2", "Organization/9"]
 
 subjects = st.builds(

@@ -84,6 +84,16 @@ def test_a_preflight_is_answered_without_the_application() -> None:
     assert "Authorization" in headers["Access-Control-Allow-Headers"]
 
 
+@pytest.mark.conformance("FHIR R4: interactions", "CORS: a page reads every header of FHIR's answers, those of the asynchronous pattern too, and sends every header of its requests")
+def test_a_page_of_a_registered_origin_may_read_and_send_every_header() -> None:
+    said = dict(cors_headers("https://app.example", ["https://app.example"], preflight=True))
+    exposed, accepted = (said[f"Access-Control-{name}-Headers"].split(", ") for name in ("Expose", "Allow"))
+    read = {"ETag", "Location", "Content-Location", "Last-Modified", "X-Request-Id", "WWW-Authenticate", "X-Progress", "Retry-After", "Expires", "Allow", "Accept-Patch"}
+    assert read <= set(exposed)
+    sent = {"Accept", "Authorization", "Content-Type", "Content-Encoding", "If-Match", "If-Modified-Since", "If-None-Exist", "If-None-Match", "Prefer", "X-Request-Id"}
+    assert sent == set(accepted)
+
+
 @pytest.mark.parametrize("allowed", ["*", "https://app.example"])
 def test_an_answer_allows_an_origin_once(allowed: str) -> None:
     def app(_environ: Any, start: Any) -> list[bytes]:
