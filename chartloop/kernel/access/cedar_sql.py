@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chartloop.kernel.access.expression import LABELS_ATTRIBUTE, STRINGS, Attr, Const, Node, Op, UnsupportedError
+from chartloop.kernel.access.granular import MARKS
 from chartloop.kernel.access.labels import LABELS
 from chartloop.kernel.access.rows import EVERYTHING, NOTHING, RowFilter
 
@@ -29,6 +30,8 @@ def compile_filter(node: Node, *, version_labels: bool = False) -> RowFilter:
         return RowFilter(f"NOT ({inner.sql})", inner.params)
     if _is_labels(node):
         return _labels(node, version_labels=version_labels)
+    if node.name == "containsAny" and node.args[0] == Attr(MARKS):
+        return _marks(node.args[1], version_labels=version_labels)
     return _strings(node)
 
 
@@ -60,6 +63,18 @@ def _labels(node: Op, *, version_labels: bool) -> RowFilter:
         return _exists(numbers, version_labels=version_labels)
     parts = [_exists((number,), version_labels=version_labels) for number in numbers]
     return RowFilter("(" + " AND ".join(part.sql for part in parts) + ")", tuple(param for part in parts for param in part.params))
+
+
+def _marks(wanted: Node, *, version_labels: bool) -> RowFilter:
+    """The current version holds one of these codes; of others the index says nothing, so they are not granted."""
+    if not isinstance(wanted, Const) or not isinstance(wanted.value, frozenset) or not wanted.value:
+        message = "marks with something that is not a literal"
+        raise UnsupportedError(message)
+    pairs = sorted(tuple(map(int, mark.split(":"))) for mark in wanted.value)
+    held = " OR ".join(["(x.param = ? AND x.value = ?)"] * len(pairs))
+    found = f"EXISTS (SELECT 1 FROM idx_token x WHERE x.rank = {{r}}.rank AND x.rid = {{r}}.rid AND ({held}))"
+    params = tuple(number for pair in pairs for number in pair)
+    return RowFilter(f"({{v}}.version = {{r}}.version AND {found})" if version_labels else found, params)
 
 
 def _number(code: str) -> int:
