@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 from chartloop.kernel.access.granular import Marks
 from fhir_server.hashing import value_hash
+from fhir_server.indexing.words import CODE, whole_word
 from fhir_server.search.params import SearchParam, for_type
 from fhir_server.search.values import split, token
 from fhir_server.type_ids import TYPE_IDS
@@ -45,5 +46,9 @@ def _marks(param: SearchParam, value: str) -> frozenset[str] | None:
     tokens = [each for each in found if each is not None and each.code]
     if not tokens or len(tokens) != len(found) or len(tokens) > MAX_VALUES:
         return None
-    texts = (each.code or "" if each.system is None else f"{each.system}|{each.code}" for each in tokens)
-    return frozenset(f"{param.id}:{value_hash(text)}" for text in texts)
+    return frozenset(_mark(param.id, each.system, each.code or "") for each in tokens)
+
+
+def _mark(number: int, system: str | None, code: str) -> str:
+    """A code with its system is a hash of the index; one without is a word, which stands for its hashes in every system."""
+    return f"{number}:{CODE}:{whole_word(code)}" if system is None else f"{number}:{value_hash(f'{system}|{code}')}"

@@ -70,11 +70,19 @@ def _marks(wanted: Node, *, version_labels: bool) -> RowFilter:
     if not isinstance(wanted, Const) or not isinstance(wanted.value, frozenset) or not wanted.value:
         message = "marks with something that is not a literal"
         raise UnsupportedError(message)
-    pairs = sorted(tuple(map(int, mark.split(":"))) for mark in wanted.value)
-    held = " OR ".join(["(x.param = ? AND x.value = ?)"] * len(pairs))
-    found = f"EXISTS (SELECT 1 FROM idx_token x WHERE x.rank = {{r}}.rank AND x.rid = {{r}}.rid AND ({held}))"
-    params = tuple(number for pair in pairs for number in pair)
-    return RowFilter(f"({{v}}.version = {{r}}.version AND {found})" if version_labels else found, params)
+    parts = [_mark(*mark.split(":", 2)) for mark in sorted(wanted.value)]
+    held = " OR ".join(part.sql for part in parts)
+    # A scalar subquery, because PostgreSQL would turn EXISTS into a join over everything that holds the code.
+    found = f"COALESCE((SELECT 1 FROM idx_token x WHERE x.rank = {{r}}.rank AND x.rid = {{r}}.rid AND ({held}) LIMIT 1), 0) = 1"
+    params = tuple(param for part in parts for param in part.params)
+    return RowFilter(f"({{v}}.version = {{r}}.version AND {found})" if version_labels else f"({found})", params)
+
+
+def _mark(param: str, value: str, word: str | None = None) -> RowFilter:
+    if word is None:
+        return RowFilter("(x.param = ? AND x.value = ?)", (int(param), int(value)))
+    words = "SELECT w.value FROM vocabulary w WHERE w.param = ? AND w.kind = ? AND w.word = ?"
+    return RowFilter(f"(x.param = ? AND x.value IN ({words}))", (int(param), int(param), int(value), word))
 
 
 def _number(code: str) -> int:

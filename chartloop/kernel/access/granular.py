@@ -16,7 +16,7 @@ from chartloop.kernel.access.folding import junction
 from chartloop.kernel.access.smart_scopes import SmartScope, parse
 
 Marks = tuple[frozenset[str], ...]
-"""For each parameter the marks of which a row must hold one: "<number of the parameter>:<hash of the code>"."""
+"""For each parameter the marks of which a row must hold one: "<parameter>:<hash>" in the index of codes, or "<parameter>:<kind>:<word>" of the vocabulary."""
 Marker = Callable[[str, str], Marks | None]
 """Reads the parameters of a scope on a type; None where they cannot be enforced exactly."""
 
