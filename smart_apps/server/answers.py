@@ -5,6 +5,7 @@ Spec: https://datatracker.ietf.org/doc/html/rfc9207, https://datatracker.ietf.or
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -13,8 +14,17 @@ from flask import Response, jsonify
 
 if TYPE_CHECKING:
     from authlib.oauth2 import OAuth2Error
+    from werkzeug.datastructures import MultiDict
 
+_REPEATED = ("response_type", "redirect_uri", "client_id", "grant_type")
+_SAYABLE = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")
 _POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+
+
+def unsayable(values: MultiDict[str, str]) -> bool:
+    """Whether parameters hold what neither an error may repeat (RFC 6749, 4.1.2.1) nor a database may keep."""
+    repeated = (value for name in _REPEATED for value in values.getlist(name))
+    return any("\x00" in value for value in values.values()) or not all(map(_SAYABLE.fullmatch, repeated))
 
 
 def closed(response: Response, redirect_uri: str = "") -> Response:

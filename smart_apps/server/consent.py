@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
 from authlib.oauth2 import OAuth2Error
-from authlib.oauth2.rfc6749 import AccessDeniedError
+from authlib.oauth2.rfc6749 import AccessDeniedError, InvalidRequestError
 from flask import Response, redirect, render_template, request
 
 from chartloop.kernel.errors import NotFound
 from smart_apps.ehr.rows import patient_row
 from smart_apps.opaque import new_secret
 from smart_apps.server import codes, pending, picking
-from smart_apps.server.answers import back, closed, failed
+from smart_apps.server.answers import back, closed, failed, unsayable
 from smart_apps.server.auditing import DONE, REFUSED, record
 from smart_apps.server.codes import AuthorizationCode
 from smart_apps.server.pending import Pending
@@ -57,6 +57,8 @@ class Consent:
     def begin(self) -> Response:
         """Check a request for authorization and answer it, or ask."""
         root = self.server.root
+        if unsayable(request.values):
+            return failed(InvalidRequestError("A parameter holds characters that none may hold."), root)
         try:
             grant = self.server.get_consent_grant(request)
         except OAuth2Error as error:

@@ -16,6 +16,7 @@ from chartloop.kernel import auth
 from chartloop.kernel.errors import Invalid, Unauthenticated
 from chartloop.kernel.http import bearer_token
 from smart_apps.server import authorizations
+from smart_apps.server.answers import unsayable
 from smart_apps.server.auditing import REFUSED, client_subject, record
 from smart_apps.server.introspection import claims_of_token, may_introspect_all
 from smart_apps.server.registration import answer_of, requested_client, with_secret
@@ -40,8 +41,8 @@ class Endpoints:
     def token(self) -> Response:
         """Answer POST /oauth/token."""
         repeated = next((name for name in _ONCE if len(request.form.getlist(name)) > 1), "")
-        if repeated:
-            error = InvalidRequestError(f"Multiple '{repeated}' in request.")
+        if repeated or unsayable(request.form):
+            error = InvalidRequestError(f"Multiple '{repeated}' in request." if repeated else "A parameter holds characters that none may hold.")
             return _kept_out(self.server.handle_error_response(self.server.create_oauth2_request(None), error))
         answer: Response = self.server.create_token_response(request)
         return _kept_out(answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +22,7 @@ Charts = Callable[["Subject"], "Chart"]
 """Opens the chart for one request of somebody."""
 
 PAGE_SIZE: Final = 20
+_ID: Final = re.compile(r"[A-Za-z0-9.\-]{1,64}")
 MAX_NAME: Final = 100
 
 
@@ -43,6 +45,8 @@ def chosen(chart: Chart, pending: Pending, id_: str) -> Pending:
     what, left = pending.wants[0], pending.wants[1:]
     if what == "encounter" and not id_:
         return msgspec.structs.replace(pending, wants=left)
+    if not _ID.fullmatch(id_):
+        raise NotFound
     resource = chart.read(f"{'Patient' if what == 'patient' else 'Encounter'}/{id_}")
     if resource is None:
         raise NotFound
