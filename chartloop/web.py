@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from flask import Blueprint, Flask, request
 
@@ -23,6 +24,7 @@ from chartloop.kernel.health import Check, database_check, health_blueprint
 from chartloop.kernel.http import WsgiApp, bearer_token, with_common_headers
 from chartloop.kernel.keys import secret
 from chartloop.kernel.metrics import BusCollector, Metrics
+from chartloop.kernel.settings_sections import BrandSettings
 from chartloop.measured import measured
 from chartloop.risk import risk_registry
 from chartloop.telemetry import telemetry_intake
@@ -44,7 +46,7 @@ from predictions.coder_model import SHIPPED
 from predictions.risk.registry import Registry
 from smart_apps.assembly import register_explainer, register_review_app, smart_side
 from smart_apps.explorer.explorer import with_explorer
-from smart_apps.server.brands import Brand
+from smart_apps.server.brands import Brand, own_bundle
 from smart_apps.server.options import Options
 from smart_apps.server.origins import RegisteredOrigins
 from smart_apps.server.routes import COOKIE
@@ -93,7 +95,7 @@ def build_wsgi(kernel: Kernel, repository: Repository, later: AsyncRunner | None
 
 def _smart_options(settings: Settings) -> Options:
     """What the settings say of the authorization server."""
-    said, brand = settings.auth, settings.brand
+    said = settings.auth
     return Options(
         token_ttl_s=said.token_ttl_s,
         offline_ttl_s=said.offline_ttl_s,
@@ -102,9 +104,14 @@ def _smart_options(settings: Settings) -> Options:
         tenant=said.tenant,
         registration=said.registration,
         registration_scope=said.registration_scope,
-        brand=Brand(**brand.model_dump()) if brand.name else None,
+        brand=_brand(settings.brand) if settings.brand.name else None,
         allow_private=settings.egress.allow_private,
     )
+
+
+def _brand(said: BrandSettings) -> Brand:
+    brand = Brand(**said.model_dump(exclude={"file"}))
+    return replace(brand, own=own_bundle(said.file.read_text("utf-8"), brand.identifier)) if said.file else brand
 
 
 def _come_again(error: Exception) -> tuple[dict[str, str], int, dict[str, str]]:

@@ -99,7 +99,7 @@ def add(data: Path | None, client_id: str, kind: str, **said: Any) -> None:
 @click.argument("client_id")
 @_described
 def change(data: Path | None, client_id: str, **said: Any) -> None:
-    """Change a registration; what is not named stays. Tokens that were issued keep at most what is left."""
+    """Change a registration; what is not named stays. A refresh gives at most what is left; access tokens end by themselves."""
     from smart_apps.server.registry import change_client, known
 
     def work(tx: Tx, audit: Audit, who: Subject) -> None:

@@ -136,6 +136,7 @@ class BrandSettings(Section):
     portal_name: str = Field(default="", description="Name of the patient portal.")
     portal_url: str = Field(default="", description="Address of the patient portal.")
     changed: str = Field(default="2026-01-01T00:00:00Z", description="Instant of the last change of what stands here.")
+    file: Path | None = Field(default=None, description="A brand Bundle of your own (JSON), published as it is; it must name the identifier.")
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -5,8 +5,11 @@ Spec: https://hl7.org/fhir/smart-app-launch/STU2.2/brands.html
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any, Final
+
+from chartloop.kernel.errors import Invalid
 
 _PROFILES: Final = "http://hl7.org/fhir/smart-app-launch/StructureDefinition"
 _EXTENSIONS: Final = "http://hl7.org/fhir/StructureDefinition"
@@ -26,6 +29,7 @@ class Brand:
         identifier_system: Namespace of the identifier; urn:ietf:rfc:3986 for an address.
         identifier_value: The identifier that apps match by.
         changed: Instant of the last change, "2026-11-22T08:00:00Z".
+        own: A Bundle that the organisation wrote itself, for everything the other fields have no place for.
     """
 
     name: str
@@ -36,6 +40,7 @@ class Brand:
     portal_name: str = ""
     portal_url: str = ""
     changed: str = "2026-01-01T00:00:00Z"
+    own: dict[str, Any] | None = None
 
     @property
     def identifier(self) -> dict[str, str]:
@@ -43,8 +48,28 @@ class Brand:
         return {"system": self.identifier_system, "value": self.identifier_value}
 
 
+def own_bundle(text: str, identifier: dict[str, str]) -> dict[str, Any]:
+    """Read a Bundle that the organisation wrote.
+
+    Raises:
+        Invalid: It is no Bundle with a timestamp and exactly one brand of this identifier.
+    """
+    try:
+        bundle = json.loads(text)
+        brands = [entry["resource"] for entry in bundle["entry"] if entry["resource"]["resourceType"] == "Organization"]
+        named = [brand for brand in brands if any(each.items() >= identifier.items() for each in brand.get("identifier", ()))]
+        whole = bundle["resourceType"] == "Bundle" and bool(bundle["timestamp"]) and len(named) == 1
+    except (ValueError, TypeError, KeyError, AttributeError):
+        whole = False
+    if not whole:
+        raise Invalid("brand.file is no FHIR Bundle with a timestamp and exactly one Organization that has brand.identifier_value.")
+    return dict(bundle)
+
+
 def brand_bundle(brand: Brand, root: str) -> dict[str, Any]:
     """Write the Bundle of the server at `root`."""
+    if brand.own is not None:
+        return brand.own
     organization, endpoint = f"{root}/fhir/Organization/user-access-brand", f"{root}/fhir/Endpoint/user-access-endpoint"
     return {
         "resourceType": "Bundle",

@@ -162,6 +162,8 @@ def test_rotated_keys_stay_published_for_a_day_and_the_newest_signs(world: World
 @pytest.mark.conformance(SMART, "409: the brand identifier is in the configuration")
 @pytest.mark.conformance(SMART, "410: it has a value")
 @pytest.mark.conformance(SMART, "412: it matches one Organization")
+@pytest.mark.conformance(SMART, "417: a primary brand is published for the endpoint")
+@pytest.mark.conformance(SMART, "419: each resource says when it was last changed")
 @pytest.mark.conformance(SMART, "418: the bundle has a timestamp")
 @pytest.mark.conformance(SMART, "423: brands can be read from any origin")
 @pytest.mark.conformance(SMART, "430: the identifier has a value")
@@ -178,6 +180,7 @@ def test_the_brand_of_the_settings_is_published(world: World) -> None:
     organization, endpoint = (entry["resource"] for entry in bundle["entry"])
     assert organization["identifier"] == [said["user_access_brand_identifier"]]
     assert organization["endpoint"] == [{"reference": bundle["entry"][1]["fullUrl"]}]
+    assert organization["meta"]["lastUpdated"] == endpoint["meta"]["lastUpdated"] == BRAND.changed
     assert endpoint["address"] == f"{ROOT}/fhir"
     assert "data-absent-reason" not in answer.get_data(as_text=True)
     assert world.browser.get(said["user_access_brand_bundle"], headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304

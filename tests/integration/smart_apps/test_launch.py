@@ -102,6 +102,8 @@ def test_discovery_says_what_is_offered_to_any_origin(smart: Smart, place: str) 
 @pytest.mark.conformance("SMART App Launch 2.2", "SMART-2.2.0@171: the token answer names the encounter")
 @pytest.mark.conformance("SMART App Launch 2.2", "SMART-2.2.0@172: fhirContext holds references other than patient and encounter")
 @pytest.mark.conformance("SMART App Launch 2.2", "SMART-2.2.0@174: the token answer names the intent")
+@pytest.mark.conformance("SMART 2.2.0", "354: authorization by POST is supported")
+@pytest.mark.conformance("SMART 2.2.0", "355: public clients are supported")
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_launch_ends_with_a_token_and_its_context(smart: Smart, method: str) -> None:
     session = smart.sign_in()
