@@ -6,12 +6,12 @@ Spec: https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html#obtain-author
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlencode
 
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import AccessDeniedError, InvalidRequestError
-from flask import Response, redirect, render_template, request
+from flask import Response, render_template, request
 
 from chartloop.kernel.errors import NotFound
 from smart_apps.ehr.rows import patient_row
@@ -88,8 +88,7 @@ class Consent:
 
     @staticmethod
     def _go(address: str) -> Response:
-        response: Any = redirect(address, 303)
-        return Response(status=303, headers={"Location": response.headers["Location"]})
+        return Response(status=303, headers={"Location": address})
 
     def show(self, session: EhrSession, secret: str) -> Response:
         """Show what a person must answer next."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from smart_apps.server.server import SmartAuthorizationServer
 
 MAX_TOKEN = 512
+MAX_REGISTRATION = 64_000
 _ONCE = ("grant_type", "code", "redirect_uri", "client_id", "code_verifier", "refresh_token", "scope", "client_assertion", "client_assertion_type")
 
 
@@ -104,6 +105,7 @@ class Endpoints:
         options = self.server.options
         if not options.registration:
             return _kept_out(Response(status=404))
+        request.max_content_length = MAX_REGISTRATION
         try:
             client, secret = with_secret(requested_client(request.get_json(silent=True), options.registration_scope))
         except Invalid as error:

@@ -98,9 +98,9 @@ class KeySets:
         try:
             answer = self._fetch(url)
             keys = read_key_set(answer.body)
+            age = lifetime_s(answer.headers.get("cache-control", ""))
         except ChartloopError:
-            return []
-        age = lifetime_s(answer.headers.get("cache-control", ""))
+            keys, age = [], AGAIN_AFTER_S  # an address that is silent is not asked with every request
         with self._lock:
             self._kept[url] = (now, now + age * MICROSECONDS, keys)
         return keys

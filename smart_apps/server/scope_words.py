@@ -18,6 +18,28 @@ _CONTEXT = {
     "launch/encounter": "Know which visit is open",
 }
 _WHOSE = {"patient": "of this patient", "user": "that you may see", "system": "of everybody"}
+_NOUNS = {
+    "*": "everything",
+    "AllergyIntolerance": "allergies",
+    "Appointment": "appointments",
+    "CarePlan": "care plans",
+    "Claim": "bills",
+    "Condition": "diagnoses and problems",
+    "Coverage": "insurance",
+    "DiagnosticReport": "reports",
+    "DocumentReference": "notes and documents",
+    "Encounter": "visits",
+    "ExplanationOfBenefit": "what the insurance paid",
+    "Immunization": "vaccinations",
+    "MedicationRequest": "prescriptions",
+    "MedicationStatement": "medication",
+    "Observation": "measurements and results",
+    "Patient": "the personal details",
+    "Practitioner": "the people who treat",
+    "Procedure": "procedures",
+    "RiskAssessment": "estimates of risk",
+    "Task": "tasks",
+}
 _VERBS = {"c": "add", "u": "change", "d": "delete"}
 _WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
@@ -32,7 +54,7 @@ def _resource(scope: SmartScope) -> str:
     verbs = ["see"] if set(scope.letters) & {"r", "s"} else []
     verbs += [_VERBS[letter] for letter in scope.letters if letter in _VERBS]
     said = verbs[0] if len(verbs) == 1 else f"{', '.join(verbs[:-1])} and {verbs[-1]}"
-    what = "everything" if scope.type == "*" else f"every {_WORDS.sub(' ', scope.type)}"
+    what = _NOUNS.get(scope.type) or f"every {_WORDS.sub(' ', scope.type)}"
     return f"{said.capitalize()} {what} {_WHOSE[scope.context]}{_where(scope.query)}"
 
 

@@ -18,7 +18,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 from werkzeug.test import TestResponse
 
-from chartloop.kernel import auth, clock
+from chartloop.kernel import auth, auth_tables, clock  # noqa: F401  (auth_tables declares what the database holds)
 from chartloop.kernel.access.engine import Access
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.access.subject import Subject
@@ -35,6 +35,7 @@ from fhir_server.labels.service import LabelService
 from fhir_server.opening import open_store
 from fhir_server.repository import Repository
 from fhir_server.scope_marks import scope_marks
+from smart_apps import tables as smart_tables  # noqa: F401  (declares what the database holds)
 from smart_apps.assembly import SmartSide, smart_side
 from smart_apps.opaque import digest
 from smart_apps.server import clients

@@ -67,7 +67,7 @@ def test_a_patient_who_is_not_visible_cannot_be_chosen(world: World) -> None:
 @pytest.mark.conformance(SMART, "78: the answer says the scope that was granted, which may differ from the request")
 def test_a_person_unticks_scopes_and_the_app_gets_the_rest(world: World) -> None:
     text, request, csrf = world.page(world.launched(PUBLIC, scope="launch openid fhirUser offline_access patient/Patient.rs patient/Observation.rs user/Condition.c"))
-    for words in ("See every Observation of this patient", "Add every Condition that you may see", "changes the record", "Anna, A", "Growth chart"):
+    for words in ("See measurements and results of this patient", "Add diagnoses and problems that you may see", "changes the record", "Anna, A", "Growth chart"):
         assert words in text
     token = world.exchange(code_of(world.answer(request, csrf, decision="allow", scope=["openid", "patient/Observation.rs"])), PUBLIC).get_json()
     assert token["scope"] == "launch openid patient/Observation.rs"

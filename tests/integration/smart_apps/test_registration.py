@@ -94,6 +94,22 @@ def test_a_key_set_is_kept_as_long_as_it_allows_and_asked_again_for_a_key_that_i
     assert [lifetime_s(each) for each in ("", "no-store", "max-age=60", "max-age=999999", "private, no-cache", "max-age=x", "s-maxage=9, max-age=7")] == [300, 0, 60, 3600, 0, 300, 7]
 
 
+def test_an_address_that_does_not_answer_is_asked_again_after_a_while_only(fake_clock: FakeClock) -> None:
+    asked: list[str] = []
+
+    def fetch(url: str) -> Fetched:
+        asked.append(url)
+        raise Unavailable
+
+    sets, client = KeySets(fetch), replace(KEY_APP, jwks="", jwks_uri="https://app.example/jwks")
+    for _ in range(5):
+        assert sets.find(client, "rsa-1", "RS384") == []
+    assert len(asked) == 1
+    fake_clock.advance(31)
+    assert sets.find(client, "rsa-1", "RS384") == []
+    assert len(asked) == 2
+
+
 @pytest.mark.conformance("Attacks", "96: a jwks_uri leads into no private network, follows no redirect, and is bounded")
 @pytest.mark.parametrize(
     "url",
@@ -165,6 +181,11 @@ def test_an_app_registers_itself_and_is_asked_about_at_every_launch(open_world: 
 def test_a_wrong_registration_is_refused_with_the_errors_of_rfc_7591(open_world: World, changes: dict[str, Any], error: str) -> None:
     answer = open_world.browser.post("/oauth/register", json={**APP, **changes}, base_url=ROOT)
     assert (answer.status_code, answer.get_json()["error"]) == (400, error)
+
+
+def test_a_registration_of_megabytes_is_not_read(open_world: World) -> None:
+    answer = open_world.browser.post("/oauth/register", json={**APP, "client_name": "x" * 100_000}, base_url=ROOT)
+    assert answer.status_code in (400, 413)
 
 
 def test_nobody_registers_as_first_party_with_a_role_or_as_a_test_client(open_world: World) -> None:
