@@ -18,6 +18,7 @@ from chartloop.migrate import migrate
 from fhir_server.labels.service import LabelService
 from fhir_server.opening import open_store
 from fhir_server.repository import Repository
+from fhir_server.scope_marks import scope_marks
 from fhir_server.search.terminology import Terminologies
 from fhir_server.spec.codes import R4Codes
 from fhir_server.store import Store
@@ -56,7 +57,7 @@ def open_kernel(settings: Settings) -> Kernel:
     return Kernel(
         settings,
         database,
-        Access(settings.policy.directory),
+        Access(settings.policy.directory, scope_marks),
         bus,
         Outbox(bus, hmac_secret(settings.keys)),
         DeadLetters(database, bus),

@@ -52,6 +52,7 @@ from predictions.coder_model import SHIPPED
 from predictions.pool import CoderPool
 from predictions.risk.jobs import PredictionConsumer
 from predictions.risk.reading import Limits
+from smart_apps.server.authorizations import forget_ended
 from terminology.icd10cm import load as load_icd10cm
 
 HOUR_S = 3600.0
@@ -165,6 +166,7 @@ def _seal(sealer: Sealer) -> None:
 
 def _forget_tokens(kernel: Kernel) -> None:
     kernel.database.write(forget_expired)
+    kernel.database.write(forget_ended)
 
 
 def _train(training: DictionaryTraining) -> None:

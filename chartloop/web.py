@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from flask import Blueprint, Flask, request
 
@@ -17,11 +18,13 @@ from chartloop.exploring import styles as explorer_styles
 from chartloop.kernel import auth
 from chartloop.kernel.access.subject import Subject
 from chartloop.kernel.bodies import places_of, with_bounded_bodies
+from chartloop.kernel.config import Settings
 from chartloop.kernel.errors import Unauthenticated, Unavailable
 from chartloop.kernel.health import Check, database_check, health_blueprint
 from chartloop.kernel.http import WsgiApp, bearer_token, with_common_headers
 from chartloop.kernel.keys import secret
 from chartloop.kernel.metrics import BusCollector, Metrics
+from chartloop.kernel.settings_sections import BrandSettings
 from chartloop.measured import measured
 from chartloop.risk import risk_registry
 from chartloop.telemetry import telemetry_intake
@@ -43,7 +46,9 @@ from predictions.coder_model import SHIPPED
 from predictions.risk.registry import Registry
 from smart_apps.assembly import register_explainer, register_review_app, smart_side
 from smart_apps.explorer.explorer import with_explorer
-from smart_apps.server import clients
+from smart_apps.server.brands import Brand, own_bundle
+from smart_apps.server.options import Options
+from smart_apps.server.origins import RegisteredOrigins
 from smart_apps.server.routes import COOKIE
 from smart_apps.sessions import Sessions
 from terminology.icd10cm import load as load_icd10cm
@@ -62,9 +67,10 @@ def build_wsgi(kernel: Kernel, repository: Repository, later: AsyncRunner | None
         repository,
         kernel.access,
         _search_codes,
+        kernel.audit,
         base_url=base,
         keys=settings.keys,
-        token_ttl_s=settings.auth.token_ttl_s,
+        options=_smart_options(settings),
         cds_services=tuple(base if url == "self" else url for url in settings.ehr.cds_services),
         cds_deadline_s=settings.ehr.cds_deadline_s,
     )
@@ -79,13 +85,33 @@ def build_wsgi(kernel: Kernel, repository: Repository, later: AsyncRunner | None
     for blueprint in (*smart.blueprints, telemetry, cds_routes.blueprint(cds), research, explorer_styles(), health_blueprint(_checks(kernel), metrics)):
         app.register_blueprint(blueprint)
     app.register_error_handler(Unavailable, _come_again)
-    with kernel.database.read() as session:
-        origins = {*clients.origins(session), *settings.server.cors_origins}
+    origins = RegisteredOrigins(kernel.database, settings.server.cors_origins)
     explored = with_explorer(with_read_path(app.wsgi_app, gate), explorer(kernel, repository, smart.sessions))
     bounded = with_bounded_bodies(explored, places_of(settings.server.threads))
     if later is not None:
         later.start(app.wsgi_app)
     return measured(with_common_headers(bounded, origins=origins), metrics)
+
+
+def _smart_options(settings: Settings) -> Options:
+    """What the settings say of the authorization server."""
+    said = settings.auth
+    return Options(
+        token_ttl_s=said.token_ttl_s,
+        offline_ttl_s=said.offline_ttl_s,
+        online_ttl_s=said.online_ttl_s,
+        backend_ttl_s=said.backend_ttl_s,
+        tenant=said.tenant,
+        registration=said.registration,
+        registration_scope=said.registration_scope,
+        brand=_brand(settings.brand) if settings.brand.name else None,
+        allow_private=settings.egress.allow_private,
+    )
+
+
+def _brand(said: BrandSettings) -> Brand:
+    brand = Brand(**said.model_dump(exclude={"file"}))
+    return replace(brand, own=own_bundle(said.file.read_text("utf-8"), brand.identifier)) if said.file else brand
 
 
 def _come_again(error: Exception) -> tuple[dict[str, str], int, dict[str, str]]:

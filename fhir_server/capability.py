@@ -32,6 +32,9 @@ from fhir_server.store import Store
 from fhir_server.type_ids import TYPE_IDS
 
 _SYSTEM: Final = frozenset({"transaction", "batch", "history-system", "search-system"})
+_ENDPOINTS: Final = (("authorize", "authorize"), ("token", "token"), ("introspect", "introspect"), ("revoke", "revoke"), ("manage", "apps"))
+"""Of the authorization server: name in the extension oauth-uris, and last step of the path."""
+
 _INTERNAL: Final = frozenset({"AuditEvent"})
 """Not written through the API."""
 _OF_THE_WHOLE: Final = ({"name": FILTER, "type": "special"}, {"name": "_has", "type": "string"}, {"name": "_list", "type": "string"})
@@ -163,5 +166,5 @@ def _oauth_uris(base: str) -> dict[str, Any]:
     root = base.removesuffix("/fhir")
     return {
         "url": "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris",
-        "extension": [{"url": "authorize", "valueUri": f"{root}/oauth/authorize"}, {"url": "token", "valueUri": f"{root}/oauth/token"}],
+        "extension": [{"url": name, "valueUri": f"{root}/oauth/{path}"} for name, path in _ENDPOINTS],
     }

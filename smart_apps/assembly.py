@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chartloop.kernel import auth
+from chartloop.kernel.ids import request_id
 from smart_apps.coder_app.settings import review_app
 from smart_apps.ehr import routes as ehr_routes
 from smart_apps.ehr.cds_client import CdsClient
@@ -14,6 +14,7 @@ from smart_apps.explainer.settings import explainer
 from smart_apps.server import code_search, routes
 from smart_apps.server.clients import Client, register
 from smart_apps.server.identity import Identity
+from smart_apps.server.options import Options
 from smart_apps.server.server import SmartAuthorizationServer
 from smart_apps.sessions import Sessions
 
@@ -24,9 +25,12 @@ if TYPE_CHECKING:
     from flask import Blueprint
 
     from chartloop.kernel.access.engine import Access
+    from chartloop.kernel.access.subject import Subject
+    from chartloop.kernel.audit.journal import Audit
     from chartloop.kernel.db import Database
     from fhir_server.repository import Repository
     from smart_apps.client.settings import AppSettings
+    from smart_apps.ehr.chart import Chart
     from smart_apps.server.code_search import Search
 
 
@@ -50,10 +54,11 @@ def smart_side(
     repository: Repository,
     access: Access,
     search: Search,
+    audit: Audit,
     *,
     base_url: str,
     keys: Path,
-    token_ttl_s: int = auth.DEFAULT_TTL_S,
+    options: Options | None = None,
     cds_services: tuple[str, ...] = (),
     cds_deadline_s: float = 1.0,
 ) -> SmartSide:
@@ -64,17 +69,22 @@ def smart_side(
         repository: The door to the chart.
         access: Decides what the EHR's pages offer.
         search: Finds billable codes by number or words.
+        audit: Where tokens, refusals and consent leave their record.
         base_url: Public URL of the server, without a path.
         keys: Directory of the server's keys.
-        token_ttl_s: Life of an access token.
+        options: What the site decides about its authorization server.
         cds_services: Base URLs of the CDS services that the EHR asks when a chart is opened.
         cds_deadline_s: How long it waits for all of them.
     """
     identity, sessions = Identity(keys), Sessions(database)
-    server = SmartAuthorizationServer(database, identity, base_url=base_url, token_ttl_s=token_ttl_s)
+    server = SmartAuthorizationServer(database, identity, audit, base_url=base_url, options=options, enforceable=access.enforceable)
     ehr = Ehr(database, repository, access, sessions, server, CdsClient(cds_services, deadline_s=cds_deadline_s))
+
+    def charts(subject: Subject) -> Chart:
+        return ehr.chart_as(subject, request_id())
+
     blueprints = (
-        routes.blueprint(server, database, sessions, identity),
+        routes.blueprint(server, database, sessions, identity, charts),
         ehr_routes.blueprint(ehr),
         code_search.blueprint(database, search),
     )
@@ -100,5 +110,6 @@ def _register(database: Database, places: Sequence[AppSettings]) -> None:
         launch_url=first.launch_url,
         scope=first.scope,
         origins=tuple(app.origin for app in places),
+        first_party=True,
     )
     database.write(lambda tx: register(tx, client))

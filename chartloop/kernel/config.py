@@ -14,6 +14,7 @@ from chartloop.kernel.settings_sections import (
     AppsSettings,
     AuditSettings,
     AuthSettings,
+    BrandSettings,
     BusSettings,
     CdsSettings,
     ClaimsSettings,
@@ -52,6 +53,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     audit: AuditSettings = AuditSettings()
     auth: AuthSettings = AuthSettings()
+    brand: BrandSettings = BrandSettings()
     policy: PolicySettings = PolicySettings()
     apps: AppsSettings = AppsSettings()
     ehr: EhrSettings = EhrSettings()

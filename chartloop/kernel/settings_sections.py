@@ -1,9 +1,10 @@
 """The sections of the settings; a name says its unit."""
 
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Section(BaseModel):
@@ -111,9 +112,37 @@ class AuditSettings(Section):
 
 
 class AuthSettings(Section):
-    """Access tokens."""
+    """The authorization server."""
 
     token_ttl_s: int = Field(default=3600, ge=1, description="Life of an access token.")
+    offline_ttl_s: int = Field(default=7_776_000, ge=60, description="How long what an app may do without its person (offline_access) can be refreshed.")
+    online_ttl_s: int = Field(default=43_200, ge=60, description="How long online_access can be refreshed at most, while its session lives.")
+    backend_ttl_s: int = Field(default=300, ge=1, le=300, description="Life of a backend service's access token.")
+    tenant: str = Field(default="", description="What the token response says as `tenant`; empty is nothing.")
+    registration: bool = Field(default=False, description="Whether apps may register themselves (RFC 7591); people are asked about them at every launch.")
+    registration_scope: str = Field(
+        default="launch launch/patient openid fhirUser profile offline_access online_access patient/*.rs", description="What such apps may ask for."
+    )
+
+
+class BrandSettings(Section):
+    """How patients recognise this organisation (SMART user-access brands)."""
+
+    name: str = Field(default="", description="Name that patients know; empty publishes no brand.")
+    website: str = Field(default="", description="Address for patients.")
+    identifier_system: str = Field(default="urn:ietf:rfc:3986", description="Namespace of the identifier; the default is for an address.")
+    identifier_value: str = Field(default="", description="Identifier that apps match the brand by.")
+    logo: str = Field(default="", description="Address of a picture.")
+    portal_name: str = Field(default="", description="Name of the patient portal.")
+    portal_url: str = Field(default="", description="Address of the patient portal.")
+    changed: str = Field(default="2026-01-01T00:00:00Z", description="Instant of the last change of what stands here.")
+    file: Path | None = Field(default=None, description="A brand Bundle of your own (JSON), published as it is; it must name the identifier.")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.name and not (self.website and self.identifier_value):
+            raise ValueError("a brand needs a website and an identifier_value")
+        return self
 
 
 class PolicySettings(Section):

@@ -116,7 +116,7 @@ class Launcher:
         """Tell the EHR that the token is not needed any more; a failure only means that it expires by itself."""
         if session.revocation_endpoint:
             try:
-                self._http.post(session.revocation_endpoint, data={"token": session.access_token})
+                self._http.post(session.revocation_endpoint, data={"token": session.access_token, "client_id": self._settings.client_id})
             except httpx.HTTPError:
                 return
 

@@ -39,7 +39,7 @@ class Ehr:
     def apps(self) -> list[Client]:
         """List the apps that can be launched."""
         with self.database.read() as db:
-            return clients.everyone(db)
+            return clients.launchable(db)
 
     def task_apps(self) -> list[Client]:
         """List the apps that work on Tasks."""

@@ -37,7 +37,8 @@ class AuthorizationCode(AuthorizationCodeMixin):  # type: ignore[misc]
     context: LaunchContext
     digest: bytes = b""
     used: bool = False
-    token_digest: str = ""
+    family: str = ""
+    display: str = ""
 
     code_challenge_method = "S256"
 
@@ -56,7 +57,7 @@ def save_code(tx: Tx, secret: str, code: AuthorizationCode) -> None:
     tx.run("delete from smart_code where expires < ?", (now - CODE_TTL_S * MICROSECONDS * 60,))
     tx.run(
         "insert into smart_code (digest, session, client_id, redirect_uri, scope, challenge, nonce, subject, context, "
-        "expires, used, token_digest) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '')",
+        "expires, used, token_digest, display) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '', ?)",
         (
             digest(secret),
             code.session,
@@ -68,6 +69,7 @@ def save_code(tx: Tx, secret: str, code: AuthorizationCode) -> None:
             subject_to_json(code.subject),
             context_to_json(code.context),
             now + CODE_TTL_S * MICROSECONDS,
+            code.display,
         ),
     )
 
@@ -75,7 +77,7 @@ def save_code(tx: Tx, secret: str, code: AuthorizationCode) -> None:
 def find_code(db: Session, secret: str, client_id: str) -> AuthorizationCode | None:
     """Find a code of this client that has not expired, spent or not."""
     row = db.one(
-        "select session, client_id, redirect_uri, scope, challenge, nonce, subject, context, digest, used, token_digest "
+        "select session, client_id, redirect_uri, scope, challenge, nonce, subject, context, digest, used, token_digest, display "
         "from smart_code where digest = ? and client_id = ? and (expires > ? or used = 1)",
         (digest(secret), client_id, clock.now_us()),
     )
@@ -92,14 +94,15 @@ def find_code(db: Session, secret: str, client_id: str) -> AuthorizationCode | N
         context=json_to_context(row[7]),
         digest=bytes(row[8]),
         used=bool(row[9]),
-        token_digest=row[10],
+        family=row[10],
+        display=row[11],
     )
 
 
-def spend_code(tx: Tx, code: AuthorizationCode, token_digest: str) -> bool:
-    """Spend a code; False when somebody else spent it first."""
+def spend_code(tx: Tx, code: AuthorizationCode, family: str) -> bool:
+    """Spend a code for the authorization that it gives; False when somebody else spent it first."""
     spent = tx.run(
         "update smart_code set used = 1, token_digest = ? where digest = ? and used = 0 and expires > ?",
-        (token_digest, code.digest, clock.now_us()),
+        (family, code.digest, clock.now_us()),
     )
     return spent == 1

@@ -5,23 +5,27 @@ Spec: https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from authlib.oauth2.rfc6749 import InvalidGrantError, InvalidRequestError, InvalidScopeError
 from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant
 from authlib.oauth2.rfc7636 import CodeChallenge
 
-from chartloop.kernel.access.smart_scopes import parse_all
-from smart_apps.opaque import new_secret
-from smart_apps.server.codes import AuthorizationCode
+from smart_apps.server import faults, scoping
+from smart_apps.server.clients import METHODS
+from smart_apps.server.launches import LaunchContext
+from smart_apps.server.pending import Pending
 
 if TYPE_CHECKING:
     from smart_apps.server.clients import Client
-    from smart_apps.server.launches import LaunchContext
+    from smart_apps.server.codes import AuthorizationCode
     from smart_apps.server.server import SmartAuthorizationServer
     from smart_apps.sessions import EhrSession
 
-S256_LENGTH = 43
+S256_LENGTH: Final = 43
+MAX_PARAMETER: Final = 4096
+_ONCE: Final = ("aud", "launch", "code_challenge", "code_challenge_method", "state", "nonce", "simulate")
 
 
 class S256Only(CodeChallenge):  # type: ignore[misc]
@@ -43,7 +47,7 @@ class S256Only(CodeChallenge):  # type: ignore[misc]
 class SmartGrant(AuthorizationCodeGrant):  # type: ignore[misc]
     """Authorization code grant with a SMART launch."""
 
-    TOKEN_ENDPOINT_AUTH_METHODS: ClassVar[list[str]] = ["none"]
+    TOKEN_ENDPOINT_AUTH_METHODS: ClassVar[list[str]] = list(METHODS.values())
 
     server: SmartAuthorizationServer
 
@@ -53,7 +57,7 @@ class SmartGrant(AuthorizationCodeGrant):  # type: ignore[misc]
             message = "Missing 'redirect_uri' in request."
             raise InvalidRequestError(message)
         redirect_uri: str = super().validate_authorization_request()
-        for check in (self._check_parameters, self._check_audience, self._check_scope):
+        for check in (self._check_parameters, self._check_audience, self._check_launch, self._check_fault):
             try:
                 check()
             except (InvalidRequestError, InvalidScopeError) as error:
@@ -62,9 +66,10 @@ class SmartGrant(AuthorizationCodeGrant):  # type: ignore[misc]
         return redirect_uri
 
     def _check_parameters(self) -> None:
-        for name in ("aud", "launch", "code_challenge", "state", "nonce"):
-            if len(self.request.payload.datalist.get(name, [])) > 1:
-                message = f"Multiple '{name}' in request."
+        for name in _ONCE:
+            given = self.request.payload.datalist.get(name, [])
+            if len(given) > 1 or any(len(value) > MAX_PARAMETER for value in given):
+                message = f"Multiple or too long '{name}' in request."
                 raise InvalidRequestError(message)
         if not self.request.payload.state:
             message = "Missing 'state' in request."
@@ -76,71 +81,70 @@ class SmartGrant(AuthorizationCodeGrant):  # type: ignore[misc]
             message = "The 'aud' of the request is not the FHIR base URL of this server."
             raise InvalidRequestError(message)
 
-    def _check_scope(self) -> None:
-        if "launch" not in self.request.scope.split():
-            message = "Scope 'launch' is required: this server starts apps from the EHR."
+    def _check_launch(self) -> None:
+        """The scope `launch` and the parameter `launch` belong together."""
+        if ("launch" in self.request.scope.split()) == bool(self.request.payload.data.get("launch")):
+            return
+        if self.request.payload.data.get("launch"):
+            message = "Scope 'launch' is required of a launch from the EHR."
             raise InvalidScopeError(message)
+        message = "Scope 'launch' is for a launch from the EHR: the parameter 'launch' is missing."
+        raise InvalidRequestError(message)
 
-    def launch(self, session: EhrSession) -> LaunchContext:
-        """Spend the launch token of the request.
+    def _check_fault(self) -> None:
+        faults.wanted(self.request.client, self.request.payload.data.get("simulate") or "")
+
+    def pending(self, session: EhrSession) -> Pending:
+        """Say what is asked for, as far as this person can grant it; the launch token is spent.
 
         Raises:
-            InvalidRequestError: The token is not of this session and client, or no longer good.
-            InvalidScopeError: Scopes of one patient are asked for and no patient is open.
+            OAuth2Error: The launch is not of this session and client, or there is nothing that could be granted.
         """
-        token = self.request.payload.data.get("launch") or ""
-        context = self.server.redeem(token, session, self.request.client)
-        if context is None:
-            message = "The launch token is not valid for this session. Launch the app from the EHR again."
-            raise InvalidRequestError(message)
-        if not context.patient and any(scope.context == "patient" for scope in parse_all(self.request.scope.split())):
-            message = "Patient scopes need a patient in the launch context."
+        request, data = self.request, self.request.payload.data
+        fault = faults.wanted(request.client, data.get("simulate") or "")
+        faults.meet(fault, faults.AT_AUTHORIZE)
+        scopes = scoping.for_person(request.scope.split(), session.subject, self.server.enforceable)
+        if not scopes:
+            message = "None of the scopes can be granted."
             raise InvalidScopeError(message)
-        return context
-
-    def create_authorization_response(self, redirect_uri: str, grant_user: EhrSession) -> tuple[int, str, list[tuple[str, str]]]:
-        """Spend the launch, keep the code, send the browser back."""
-        try:
-            self.request.credential = self.launch(grant_user)
-        except (InvalidRequestError, InvalidScopeError) as error:
-            error.redirect_uri = redirect_uri
-            raise
-        answer: tuple[int, str, list[tuple[str, str]]] = super().create_authorization_response(redirect_uri, grant_user)
-        return answer
-
-    def generate_authorization_code(self) -> str:
-        """Make the code from the same source as every other secret here."""
-        return new_secret()
-
-    def save_authorization_code(self, code: str, request: Any) -> None:
-        """Keep the code with everything the token will need."""
-        session: EhrSession = request.user
-        data = request.payload.data
-        self.server.save_code(
-            code,
-            AuthorizationCode(
-                session=session.id,
-                client_id=request.client.client_id,
-                redirect_uri=request.payload.redirect_uri,
-                scope=request.scope,
-                code_challenge=data["code_challenge"],
-                nonce=data.get("nonce") or "",
-                subject=session.subject,
-                context=request.credential,
-            ),
+        context, wants = self._launch(session, scopes)
+        return Pending(
+            client_id=request.client.client_id,
+            redirect_uri=request.payload.redirect_uri,
+            state=request.payload.state,
+            scope=" ".join(scopes),
+            challenge=data["code_challenge"],
+            nonce=data.get("nonce") or "",
+            context=replace(context, simulate=fault),
+            wants=wants,
         )
 
-    def query_authorization_code(self, code: str, client: Client) -> AuthorizationCode | None:
-        """Find the code; one that was spent before revokes the token that it gave."""
-        return self.server.unspent_code(code, client)
+    def _launch(self, session: EhrSession, scopes: list[str]) -> tuple[LaunchContext, tuple[str, ...]]:
+        """Give the context that is known, and what a person must still choose."""
+        context = LaunchContext()
+        if "launch" in scopes:
+            found = self.server.redeem(self.request.payload.data["launch"], session, self.request.client)
+            if found is None:
+                message = "The launch token is not valid for this session. Launch the app from the EHR again."
+                raise InvalidRequestError(message)
+            context = found
+        own = session.subject.patient.removeprefix("Patient/")
+        if own and not context.patient:
+            context = replace(context, patient=own)
+        if "launch" in scopes and not context.patient and scoping.LAUNCH_PATIENT not in scopes and scoping.wants_patient(scopes):
+            message = "Patient scopes need a patient in the launch context."
+            raise InvalidScopeError(message)
+        wants_encounter = scoping.LAUNCH_ENCOUNTER in scopes and not context.encounter
+        wants_patient = not context.patient and (scoping.wants_patient(scopes) or wants_encounter)
+        return context, ("patient",) * wants_patient + ("encounter",) * wants_encounter
 
-    def authenticate_user(self, authorization_code: AuthorizationCode) -> AuthorizationCode:
-        """Take the person who authorised; the session was checked when the code was made."""
-        return authorization_code
+    def query_authorization_code(self, code: str, client: Client) -> AuthorizationCode | None:
+        """Find the code; one that was spent before revokes what it gave."""
+        return self.server.unspent_code(code, client)
 
     def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
         """Issue an opaque access token with the launch context beside it."""
-        answer = self.server.exchange(self.request.authorization_code)
+        answer = self.server.exchange(self.request.client, self.request.authorization_code)
         if answer is None:
             message = "Invalid 'code' in request."
             raise InvalidGrantError(message)

@@ -22,20 +22,33 @@ MICROSECONDS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class LaunchContext:
-    """What is open in the EHR: bare ids of patient and encounter, an intent, further references, and what a CDS card tells its app."""
+    """What is open in the EHR.
+
+    Attributes:
+        patient: Bare id.
+        encounter: Bare id.
+        intent: What the app was started for.
+        references: What else is open, "Task/1"; patient and encounter have members of their own and never stand here.
+        app_context: What a CDS card tells its app.
+        need_patient_banner: Whether it is left to the app to say whose chart this is.
+        simulate: An error that a test client asked for.
+    """
 
     patient: str = ""
     encounter: str = ""
     intent: str = ""
     references: tuple[str, ...] = ()
     app_context: str = ""
+    need_patient_banner: bool = True
+    simulate: str = ""
 
     def parameters(self) -> dict[str, Any]:
         """Give the members of the token response; what is not open is absent."""
         named = {"patient": self.patient, "encounter": self.encounter, "intent": self.intent, "appContext": self.app_context}
         answer: dict[str, Any] = {name: value for name, value in named.items() if value}
-        if self.references:
-            answer["fhirContext"] = [{"reference": reference} for reference in self.references]
+        others = [reference for reference in self.references if not reference.startswith(("Patient/", "Encounter/"))]
+        if others:
+            answer["fhirContext"] = [{"reference": reference} for reference in others]
         return answer
 
 

@@ -5,106 +5,104 @@ Spec: https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from authlib.oauth2 import OAuth2Error
-from authlib.oauth2.rfc6749 import AccessDeniedError
 from flask import Blueprint, Response, jsonify, request
 
-from chartloop.kernel import auth
 from smart_apps.server import clients
+from smart_apps.server.brands import BUNDLE_PATH, brand_bundle
 from smart_apps.server.configuration import openid_configuration, smart_configuration
+from smart_apps.server.consent import COOKIE, Consent
+from smart_apps.server.endpoints import Endpoints
+from smart_apps.server.pages import pages
+from smart_apps.server.style import STYLE, STYLE_PATH
 
 if TYPE_CHECKING:
     from chartloop.kernel.db import Database
     from smart_apps.server.identity import Identity
+    from smart_apps.server.picking import Charts
     from smart_apps.server.server import SmartAuthorizationServer
     from smart_apps.sessions import Sessions
 
-COOKIE = "chartloop_ehr"
+__all__ = ["COOKIE", "blueprint"]
+
+METHODS = ("POST",)
 
 
-def blueprint(server: SmartAuthorizationServer, database: Database, sessions: Sessions, identity: Identity) -> Blueprint:
-    """Give the discovery, authorize, token, revoke and key set routes."""
+def blueprint(
+    server: SmartAuthorizationServer, database: Database, sessions: Sessions, identity: Identity, charts: Charts | None = None
+) -> Blueprint:
+    """Give the discovery, authorization, consent, token and further endpoints.
+
+    Args:
+        server: Decides.
+        database: Where clients and requests are kept.
+        sessions: Knows who is signed in.
+        identity: Publishes its keys.
+        charts: Opens the chart for a standalone launch; None = nothing can be chosen here.
+    """
     routes = Blueprint("smart", __name__)
     _discovery(routes, server, identity)
-    _authorize(routes, server, sessions)
-    _token(routes, server, database)
+    routes.register_blueprint(pages(Consent(server, database, sessions, charts)))
+    _endpoints(routes, Endpoints(server, database), database)
     return routes
 
 
-def _public(response: Response) -> Response:
-    response.headers["Access-Control-Allow-Origin"] = "*"
-    return response
-
-
 def _discovery(routes: Blueprint, server: SmartAuthorizationServer, identity: Identity) -> None:
+    def public(response: Response) -> Response:
+        response.headers["Access-Control-Allow-Origin"] = "*"
+        return response
+
     @routes.get("/.well-known/smart-configuration")
     @routes.get("/fhir/.well-known/smart-configuration")
     def smart() -> Response:
-        return _public(jsonify(smart_configuration(server.root)))
+        return public(jsonify(smart_configuration(server.root, server.options)))
 
     @routes.get("/.well-known/openid-configuration")
     @routes.get("/fhir/.well-known/openid-configuration")
     def openid() -> Response:
-        return _public(jsonify(openid_configuration(server.root)))
+        return public(jsonify(openid_configuration(server.root, server.options)))
 
     @routes.get("/oauth/jwks")
     def jwks() -> Response:
-        return _public(jsonify(identity.jwks()))
+        return public(jsonify(identity.jwks()))
+
+    @routes.get(STYLE_PATH)
+    def style() -> Response:
+        return public(jsonify(STYLE))
+
+    @routes.get(BUNDLE_PATH)
+    def brands() -> Response:
+        if server.options.brand is None:
+            return public(Response(status=404))
+        answer = jsonify(brand_bundle(server.options.brand, server.root))
+        answer.mimetype = "application/fhir+json"
+        answer.add_etag(weak=True)
+        answer.make_conditional(request)
+        return public(answer)
 
 
-def _authorize(routes: Blueprint, server: SmartAuthorizationServer, sessions: Sessions) -> None:
-    @routes.route("/oauth/authorize", methods=["GET", "POST"])
-    def authorize() -> Response:
-        try:
-            grant = server.get_consent_grant(request)
-        except OAuth2Error as error:
-            return _closed(server.handle_error_response(request, error))
-        session = sessions.find(request.cookies.get(COOKIE))
-        if session is None:
-            denied = AccessDeniedError("Nobody is signed in to the EHR.", redirect_uri=grant.redirect_uri)
-            denied.state = grant.request.payload.state
-            return _closed(server.handle_error_response(request, denied))
-        return _closed(server.create_authorization_response(request, session, grant))
-
-
-def _closed(response: Response) -> Response:
-    """Keep codes and errors out of caches, referrers and frames."""
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["Referrer-Policy"] = "no-referrer"
-    response.headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
-    return response
-
-
-def _token(routes: Blueprint, server: SmartAuthorizationServer, database: Database) -> None:
-    def for_registered_origins(response: Response) -> Response:
+def _endpoints(routes: Blueprint, endpoints: Endpoints, database: Database) -> None:
+    def open_to(response: Response) -> Response:
+        """Let pages of registered origins read the answer."""
         origin = request.headers.get("Origin")
         with database.read() as db:
             known = origin in clients.origins(db)
         response.headers["Vary"] = "Origin"
         if origin is not None and known:
             response.headers["Access-Control-Allow-Origin"] = origin
-            response.headers["Access-Control-Allow-Methods"] = "POST"
+            response.headers["Access-Control-Allow-Methods"] = "GET, POST"
             response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
         return response
 
-    @routes.route("/oauth/token", methods=["POST"], provide_automatic_options=False)
-    def token() -> Response:
-        return for_registered_origins(server.create_token_response(request))
+    def add(path: str, view: Callable[[], Response], methods: tuple[str, ...] = METHODS) -> None:
+        name = path.rpartition("/")[2]
+        routes.add_url_rule(path, name, lambda: open_to(view()), methods=methods, provide_automatic_options=False)
+        routes.add_url_rule(path, f"{name}_preflight", lambda: open_to(Response(status=204)), methods=("OPTIONS",))
 
-    @routes.route("/oauth/token", methods=["OPTIONS"])
-    @routes.route("/oauth/revoke", methods=["OPTIONS"])
-    def preflight() -> Response:
-        return for_registered_origins(Response(status=204))
-
-    @routes.route("/oauth/revoke", methods=["POST"], provide_automatic_options=False)
-    def revoke() -> Response:
-        """Spec: https://datatracker.ietf.org/doc/html/rfc7009 (whoever holds a token may end it)."""
-        presented = request.form.get("token")
-        if not presented:
-            answer = jsonify(error="invalid_request", error_description="Missing 'token' in request.")
-            answer.status_code = 400
-            return for_registered_origins(answer)
-        database.write(lambda tx: auth.revoke(tx, presented))
-        return for_registered_origins(Response(status=200))
+    add("/oauth/token", endpoints.token)
+    add("/oauth/introspect", endpoints.introspect)
+    add("/oauth/revoke", endpoints.revoke)
+    add("/oauth/register", endpoints.register)
+    add("/oauth/userinfo", endpoints.userinfo, ("GET", "POST"))

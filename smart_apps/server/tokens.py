@@ -9,20 +9,19 @@ from chartloop.kernel.access.smart_scopes import parse_all
 
 if TYPE_CHECKING:
     from chartloop.kernel.access.subject import Subject
-    from smart_apps.server.codes import AuthorizationCode
+    from smart_apps.server.launches import LaunchContext
 
 
-def token_subject(code: AuthorizationCode) -> Subject:
+def token_subject(subject: Subject, scope: str, context: LaunchContext, *, session: str, client_id: str) -> Subject:
     """Give the subject of the app's token: the same person and role, with less, never more.
 
     A patient stays bound to their own record, whatever the launch context says.
     """
-    subject = code.subject
-    opened = f"Patient/{code.context.patient}" if code.context.patient else ""
+    opened = f"Patient/{context.patient}" if context.patient else ""
     return replace(
         subject,
-        scopes=tuple(map(str, parse_all(code.scope.split()))),
+        scopes=tuple(map(str, parse_all(scope.split()))),
         patient=subject.patient or opened,
-        session=code.session,
-        client=code.client_id,
+        session=session,
+        client=client_id,
     )

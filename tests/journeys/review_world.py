@@ -16,6 +16,7 @@ from werkzeug.serving import make_server
 
 from chartloop.kernel import auth, auth_tables  # noqa: F401  (declares its table)
 from chartloop.kernel.access.subject import Subject
+from chartloop.kernel.audit.journal import Audit
 from chartloop.kernel.db import Database, create_tables, open_database
 from chartloop.kernel.errors import Unauthenticated
 from smart_apps import tables  # noqa: F401  (declares its tables)
@@ -92,7 +93,7 @@ def _known(database: Database, token: str) -> bool:
 
 def _flask(database: Database, fhir: FhirDouble, ehr: str, app: str, folder: Path) -> Flask:
     sessions, identity = Sessions(database), Identity(folder / "keys")
-    server = SmartAuthorizationServer(database, identity, base_url=ehr)
+    server = SmartAuthorizationServer(database, identity, Audit(folder), base_url=ehr)
     flask = Flask(__name__)
     flask.register_blueprint(routes.blueprint(server, database, sessions, identity))
     flask.register_blueprint(fhir.blueprint())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chartloop.kernel.access.expression import LABELS_ATTRIBUTE, STRINGS, Attr, Const, Node, Op, UnsupportedError
+from chartloop.kernel.access.granular import MARKS
 from chartloop.kernel.access.labels import LABELS
 from chartloop.kernel.access.rows import EVERYTHING, NOTHING, RowFilter
 
@@ -29,6 +30,8 @@ def compile_filter(node: Node, *, version_labels: bool = False) -> RowFilter:
         return RowFilter(f"NOT ({inner.sql})", inner.params)
     if _is_labels(node):
         return _labels(node, version_labels=version_labels)
+    if node.name == "containsAny" and node.args[0] == Attr(MARKS):
+        return _marks(node.args[1], version_labels=version_labels)
     return _strings(node)
 
 
@@ -62,6 +65,26 @@ def _labels(node: Op, *, version_labels: bool) -> RowFilter:
         return _exists(numbers, version_labels=version_labels)
     parts = [_exists((number,), version_labels=version_labels) for number in numbers]
     return RowFilter("(" + " AND ".join(part.sql for part in parts) + ")", tuple(param for part in parts for param in part.params))
+
+
+def _marks(wanted: Node, *, version_labels: bool) -> RowFilter:
+    """The current version holds one of these codes; of others the index says nothing, so they are not granted."""
+    if not isinstance(wanted, Const) or not isinstance(wanted.value, frozenset) or not wanted.value:
+        message = "marks with something that is not a literal"
+        raise UnsupportedError(message)
+    parts = [_mark(*mark.split(":", 2)) for mark in sorted(wanted.value)]
+    held = " OR ".join(part.sql for part in parts)
+    # A scalar subquery, because PostgreSQL would turn EXISTS into a join over everything that holds the code.
+    found = f"COALESCE((SELECT 1 FROM idx_token x WHERE x.rank = {{r}}.rank AND x.rid = {{r}}.rid AND ({held}) LIMIT 1), 0) = 1"
+    params = tuple(param for part in parts for param in part.params)
+    return RowFilter(f"({{v}}.version = {{r}}.version AND {found})" if version_labels else f"({found})", params)
+
+
+def _mark(param: str, value: str, word: str | None = None) -> RowFilter:
+    if word is None:
+        return RowFilter("(x.param = ? AND x.value = ?)", (int(param), int(value)))
+    words = "SELECT w.value FROM vocabulary w WHERE w.param = ? AND w.kind = ? AND w.word = ?"
+    return RowFilter(f"(x.param = ? AND x.value IN ({words}))", (int(param), int(param), int(value), word))
 
 
 def _number(code: str) -> int:

@@ -16,6 +16,7 @@ from chartloop.kernel.access.cedar_sql import compile_filter
 from chartloop.kernel.access.evaluation import holds
 from chartloop.kernel.access.expression import FALSE, Node
 from chartloop.kernel.access.folding import junction
+from chartloop.kernel.access.granular import Marker, enforceable, nothing, selected
 from chartloop.kernel.access.policy_set import PolicySet, load
 from chartloop.kernel.access.residuals import Rule, authorize, decision, for_type, residuals, used
 from chartloop.kernel.access.rows import RowAttributes, RowFilter
@@ -47,11 +48,12 @@ class View(NamedTuple):
 class Access:
     """Decisions over the policies of one directory."""
 
-    def __init__(self, directory: Path | None = None) -> None:
+    def __init__(self, directory: Path | None = None, marker: Marker = nothing) -> None:
         """Read, validate and compile the policies.
 
         Args:
             directory: Where they are; None means those that ship with the product.
+            marker: Reads the search parameters of scopes; without one such scopes grant nothing.
 
         Raises:
             PolicyError: They cannot be used.
@@ -59,6 +61,7 @@ class Access:
         """
         self._policies = load(directory)
         self._notes = {notes["id"]: notes for notes in self._policies.annotations.values()}
+        self._marker = marker
         self._residuals = lru_cache(_CACHED)(self._residuals_uncached)
         self._plan = lru_cache(_CACHED)(self._plan_uncached)
         self._filter = lru_cache(_CACHED)(self._filter_uncached)
@@ -69,6 +72,10 @@ class Access:
     def policies(self) -> PolicySet:
         """The policies that decide."""
         return self._policies
+
+    def enforceable(self, scope: str) -> bool:
+        """Whether a resource scope can be granted, search parameters included, because it is enforced exactly."""
+        return enforceable(scope, self._marker)
 
     def permits(self, scope: Scope, type_: str) -> bool:
         """Whether some row of a type could be permitted. False means 403, whatever is stored."""
@@ -85,11 +92,11 @@ class Access:
         return holds(plan.scopes, row) and bool(self._reasons(subject, scope.action, _seen(row, plan.used)))
 
     def elements(self, scope: Scope, row: RowAttributes) -> frozenset[str] | None:
-        """Element paths that the reader sees of a row; None = all of it, empty = the identity alone."""
+        """Element paths that the reader sees of a row that was decided on, or found through the row filter; None = all of it, empty = the identity alone."""
         subject = _key(scope.subject)
         plan = self._plan(subject, scope.action, row.type)
         reasons = self._reasons(subject, scope.action, _seen(row, plan.used))
-        if not reasons or not holds(plan.scopes, row):
+        if not reasons or not holds(selected(plan.scopes), row):
             return frozenset()
         notes = self._policies.annotations
         return self._allowed([notes[key]["elements"] for key in sorted(reasons) if "elements" in notes[key]], row.type)
@@ -130,7 +137,7 @@ class Access:
 
     def _plan_uncached(self, subject: Subject, action: str, type_: str) -> _Plan:
         rules = for_type(self._policies, self._residuals(replace(subject, scopes=()), action), type_)
-        narrowing = scope_condition(subject, action, type_, self._policies.scopes)
+        narrowing = scope_condition(subject, action, type_, self._policies.scopes, self._marker)
         return _Plan(rules, simplify(junction("&&", (decision(rules), narrowing))), narrowing, used(rules))
 
     def _filter_uncached(self, subject: Subject, action: str, type_: str, version_labels: bool) -> RowFilter:

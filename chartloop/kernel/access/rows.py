@@ -16,6 +16,7 @@ class RowAttributes:
         patient: Patient compartment, "Patient/1".
         owner: Task owner or author, as a reference.
         insurer: Insurer of a claim or its answer, "Organization/9".
+        marks: Codes that granular scopes ask for; empty where nobody looked, so that such a scope grants nothing there.
     """
 
     type: str
@@ -23,6 +24,7 @@ class RowAttributes:
     patient: str
     owner: str
     insurer: str
+    marks: frozenset[str] = frozenset()
 
 
 class RowFilter(NamedTuple):

@@ -1,7 +1,7 @@
 """SMART scopes, v1 and v2: reading them, comparing them, narrowing one set by another.
 
-A scope with search parameters (`user/Observation.rs?category=laboratory`) is understood and compared, letter by letter as it is
-written; it grants no row here, because a row is decided on its attributes alone.
+A scope with search parameters (`user/Observation.rs?category=laboratory`) is compared letter by letter as it is written; which rows it
+grants is said in `granular`.
 
 Spec: https://hl7.org/fhir/smart-app-launch/STU2.2/scopes-and-launch-context.html
 """
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-CONTEXT_SCOPES: Final = frozenset({"launch", "openid", "fhirUser"})
+CONTEXT_SCOPES: Final = frozenset({"launch", "launch/patient", "launch/encounter", "openid", "fhirUser", "profile", "offline_access", "online_access"})
 _V1: Final = {"read": "rs", "write": "cud", "*": "cruds"}
 # Search parameters belong to version 2 alone, and are of the characters of a scope token (RFC 6749, 3.3).
 _SHAPE: Final = re.compile(r"(patient|user|system)/(\*|[A-Z][A-Za-z]{1,63})\.(?:(read|write|\*)|(?=[cruds])(c?r?u?d?s?)(?:\?([!#-\[\]-~]+))?)")

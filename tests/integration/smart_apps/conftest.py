@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 
 from chartloop.kernel import auth, auth_tables  # noqa: F401  (declares its table)
 from chartloop.kernel.access.subject import Subject
+from chartloop.kernel.audit.journal import Audit
 from chartloop.kernel.db import Database
 from chartloop.kernel.errors import Unauthenticated
 from smart_apps import tables  # noqa: F401  (declares what the database fixture makes)
@@ -27,6 +28,7 @@ APP = Client(
     launch_url="http://127.0.0.1:8501/launch",
     scope="launch openid fhirUser user/Task.rus user/Claim.rs patient/Observation.rs",
     origins=("http://127.0.0.1:8501",),
+    first_party=True,
 )
 PERSON = Subject(id="user:7", role="a-role", user="Practitioner/7", scopes=("user/*.cruds",))
 
@@ -80,7 +82,8 @@ def smart(database: Database, tmp_path: Path) -> Smart:
     """Build the server as the product does."""
     database.write(lambda tx: clients.register(tx, APP))
     tokens, identity, sessions = Tokens(database), Identity(tmp_path / "keys"), Sessions(database)
-    server = SmartAuthorizationServer(database, identity, base_url=ROOT)
+    audit = Audit(tmp_path)
+    server = SmartAuthorizationServer(database, identity, audit, base_url=ROOT)
     app = Flask(__name__)
     app.register_blueprint(routes.blueprint(server, database, sessions, identity))
     client = app.test_client()

@@ -52,7 +52,7 @@ def side(database: Database, access: Access, tmp_path: Path) -> SmartSide:
     bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
     repository.transaction(Scope(OPERATOR, "transaction"), json.dumps(bundle).encode())
     register_review_app(database, [APP], f"{ROOT}/fhir")
-    return smart_side(database, repository, access, lambda text, limit: [("I10", f"Hypertension for {text}")][:limit], base_url=ROOT, keys=tmp_path / "keys")
+    return smart_side(database, repository, access, lambda text, limit: [("I10", f"Hypertension for {text}")][:limit], Audit(tmp_path), base_url=ROOT, keys=tmp_path / "keys")
 
 
 @pytest.fixture

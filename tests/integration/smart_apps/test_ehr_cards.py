@@ -92,7 +92,7 @@ def build(database: Database, tmp_path: Path, double: CdsDouble) -> Build:
 
     def side(*services: str, deadline_s: float = 5.0) -> SmartSide:
         asked = services or (double.base,)
-        return smart_side(database, repository, access, lambda text, limit: [], base_url=ROOT, keys=tmp_path / "keys", cds_services=asked, cds_deadline_s=deadline_s)
+        return smart_side(database, repository, access, lambda text, limit: [], Audit(tmp_path), base_url=ROOT, keys=tmp_path / "keys", cds_services=asked, cds_deadline_s=deadline_s)
 
     return side
 
@@ -264,7 +264,8 @@ def test_a_smart_link_launches_the_app_with_its_context(build: Build, double: Cd
     assert answer.headers["Location"].startswith(f"{EXPLAINER}?iss=http%3A%2F%2F127.0.0.1%3A8080%2Ffhir&launch=")
     with database.read() as db:
         (context,) = db.all("select context from smart_launch")
-    assert json.loads(context[0]) == {"patient": "anna", "encounter": "", "intent": "", "references": [], "app_context": '{"riskAssessment": "anna-stroke"}'}
+    kept = {name: value for name, value in json.loads(context[0]).items() if value}
+    assert kept == {"patient": "anna", "app_context": '{"riskAssessment": "anna-stroke"}', "need_patient_banner": True}
     assert browser.post("/ehr/launch", data={**form, "csrf": "guessed"}).status_code == 403
     assert browser.post("/ehr/launch", data={**form, "patient": "unknown"}).status_code == 404
     assert browser.post("/ehr/launch", data={**form, "app_context": "x" * 2001}).status_code == 400

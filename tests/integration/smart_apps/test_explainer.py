@@ -56,7 +56,7 @@ class Hospital:
         store = open_store(database, access, audit, Outbox(TableBus(database), b"s" * 32), LabelService(), secret=b"k" * 32, base=f"{self.root}/fhir")
         self.repository = Repository(store)
         register_explainer(database, [f"{APP}/launch"], f"{self.root}/fhir")
-        self.side = smart_side(database, self.repository, access, lambda text, limit: [], base_url=self.root, keys=folder / "keys")
+        self.side = smart_side(database, self.repository, access, lambda text, limit: [], Audit(folder), base_url=self.root, keys=folder / "keys")
         gate = Gate(self.repository, self._authenticate, f"{self.root}/fhir", Limits(1_000_000, 1_000_000), AuditEvents(database, access, audit, folder))
         flask.register_blueprint(fhir_blueprint(gate), url_prefix="/fhir")
         for blueprint in self.side.blueprints:

@@ -102,6 +102,8 @@ def test_discovery_says_what_is_offered_to_any_origin(smart: Smart, place: str) 
 @pytest.mark.conformance("SMART App Launch 2.2", "SMART-2.2.0@171: the token answer names the encounter")
 @pytest.mark.conformance("SMART App Launch 2.2", "SMART-2.2.0@172: fhirContext holds references other than patient and encounter")
 @pytest.mark.conformance("SMART App Launch 2.2", "SMART-2.2.0@174: the token answer names the intent")
+@pytest.mark.conformance("SMART 2.2.0", "354: authorization by POST is supported")
+@pytest.mark.conformance("SMART 2.2.0", "355: public clients are supported")
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_launch_ends_with_a_token_and_its_context(smart: Smart, method: str) -> None:
     session = smart.sign_in()
@@ -216,10 +218,19 @@ def test_nothing_is_sent_to_a_place_that_is_not_registered(smart: Smart, changes
 
 
 @pytest.mark.conformance("SMART App Launch 2.2", "SMART-2.2.0@161: a launch belongs to the EHR session it was made in")
-def test_without_an_ehr_session_nobody_can_authorise(smart: Smart) -> None:
+def test_without_a_session_the_browser_is_sent_to_sign_in_and_comes_back_with_the_same_request(smart: Smart) -> None:
     launch = smart.launch(smart.sign_in(), TASK)
     smart.browser.delete_cookie("chartloop_ehr", domain="127.0.0.1")
-    assert back(authorize(smart, launch))["error"] == "access_denied"
+    answer = authorize(smart, launch)
+    assert answer.status_code == 303
+    place = urlsplit(answer.headers["Location"])
+    assert (place.netloc, place.path) == ("", "/login")
+    following = parse_qs(place.query)["next"][0]
+    assert following.startswith("/oauth/authorize?")
+    assert parse_qs(urlsplit(following).query)["launch"] == [launch]
+    by_form = authorize(smart, launch, "POST")
+    assert by_form.status_code == 303
+    assert by_form.headers["Location"].startswith("/oauth/authorize?")
 
 
 @pytest.mark.conformance("SMART App Launch 2.2", "SMART-2.2.0@161: a launch belongs to the EHR session it was made in")
@@ -271,7 +282,8 @@ def test_patient_scopes_need_a_patient_in_context(smart: Smart) -> None:
         ({"code": None}, "invalid_request"),
         ({"client_id": "unknown"}, "invalid_client"),
         ({"client_id": None}, "invalid_client"),
-        ({"grant_type": "client_credentials"}, "unsupported_grant_type"),
+        ({"grant_type": "client_credentials"}, "unauthorized_client"),
+        ({"grant_type": "password"}, "unsupported_grant_type"),
         ({"grant_type": None}, "unsupported_grant_type"),
     ],
 )
@@ -313,12 +325,15 @@ def test_only_registered_origins_may_read_the_token_endpoint(smart: Smart) -> No
 
 
 @pytest.mark.conformance("SMART App Launch 2.2", "SMART-2.2.0@392: the revocation endpoint ends a token")
-def test_whoever_holds_a_token_may_end_it(smart: Smart) -> None:
+def test_an_app_ends_its_own_token(smart: Smart) -> None:
     token = granted(smart)["access_token"]
-    assert smart.browser.post("/oauth/revoke", data={"token": token}, base_url=ROOT).status_code == 200
+    form = {"token": token, "client_id": APP.client_id}
+    assert smart.browser.post("/oauth/revoke", data={"token": token}, base_url=ROOT).get_json()["error"] == "invalid_client"
+    assert smart.tokens.subject_of(token) is not None
+    assert smart.browser.post("/oauth/revoke", data=form, base_url=ROOT).status_code == 200
     assert smart.tokens.subject_of(token) is None
-    assert smart.browser.post("/oauth/revoke", data={"token": "unknown"}, base_url=ROOT).status_code == 200
-    assert smart.browser.post("/oauth/revoke", base_url=ROOT).status_code == 400
+    assert smart.browser.post("/oauth/revoke", data={**form, "token": "unknown"}, base_url=ROOT).status_code == 200
+    assert smart.browser.post("/oauth/revoke", data={"client_id": APP.client_id}, base_url=ROOT).status_code == 400
 
 
 @pytest.mark.conformance("SMART App Launch 2.2", "leaving the EHR ends the tokens of its apps")

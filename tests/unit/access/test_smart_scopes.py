@@ -75,7 +75,7 @@ def test_a_request_is_granted_as_far_as_it_is_allowed():
     assert narrow(["user/*.rs"], []) == ()
 
 
-@pytest.mark.parametrize("text", ["nonsense", "user/Claim.sr", "user/Claim.read?x=1", "offline_access", "launch/patient"])
+@pytest.mark.parametrize("text", ["nonsense", "user/Claim.sr", "user/Claim.read?x=1", "launch/observation", "offline"])
 def test_what_is_neither_a_resource_scope_nor_the_launch_context_is_not_granted_although_it_was_registered(text):
     assert narrow([text, "launch"], [text, "launch", "user/*.cruds"]) == ("launch",)
 

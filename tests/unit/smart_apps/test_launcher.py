@@ -93,7 +93,7 @@ def test_a_finished_launch_is_a_session_as_the_user_on_the_task(launcher, ehr, s
     assert challenge(sent["code_verifier"][0]) == query["code_challenge"]
     assert sent["code"] == ["c0de"]
     launcher.revoke(found)
-    assert ehr.requests[-1].content == b"token=t0ken"
+    assert ehr.requests[-1].content == b"token=t0ken&client_id=chartloop-review"
 
 
 @pytest.mark.conformance("Attacks", "96: the app asks no issuer that is not registered")

@@ -4,7 +4,6 @@ import pytest
 
 from chartloop.kernel.access.subject import Subject
 from smart_apps.server.clients import Client
-from smart_apps.server.codes import AuthorizationCode
 from smart_apps.server.launches import LaunchContext
 from smart_apps.server.tokens import token_subject
 
@@ -25,7 +24,8 @@ from smart_apps.server.tokens import token_subject
         ("user/Observation.rs?a=1&b=2", "user/Observation.rs?a=1", None),
         ("user/Observation.read?a=1", "user/Observation.read?a=1 user/*.cruds", None),
         ("openid fhirUser offline_access", "openid fhirUser", "openid fhirUser"),
-        ("offline_access nonsense", "offline_access nonsense", None),
+        ("offline_access nonsense", "offline_access nonsense", "offline_access"),
+        ("launch/questionnaire nonsense", "launch/questionnaire nonsense", None),
         ("", "user/*.cruds", None),
         (None, "user/*.cruds", None),
     ],
@@ -38,5 +38,6 @@ def test_what_is_granted_is_asked_for_and_registered(requested, registered, gran
 def test_the_access_decision_sees_resource_scopes_only():
     person = Subject("user:7", "coder", "Practitioner/1")
     granted = "launch openid user/Claim.read patient/Task.rus"
-    code = AuthorizationCode("session", "app", "https://app.example/callback", granted, "", "", person, LaunchContext())
-    assert token_subject(code).scopes == ("user/Claim.rs", "patient/Task.rus")
+    subject = token_subject(person, granted, LaunchContext(), session="s1", client_id="app")
+    assert subject.scopes == ("user/Claim.rs", "patient/Task.rus")
+    assert (subject.session, subject.client) == ("s1", "app")
