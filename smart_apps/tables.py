@@ -5,7 +5,7 @@ Secrets never stand in them: a row is found by the SHA-256 of what its holder pr
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, LargeBinary, SmallInteger, Table, Text
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, SmallInteger, Table, Text
 
 from chartloop.kernel.db import METADATA
 
@@ -71,5 +71,9 @@ SESSION = Table(
     Column("subject", Text, nullable=False),  # JSON
     Column("display", Text, nullable=False),
     Column("expires", BigInteger, nullable=False),
+    Column("holder", Text, nullable=False, server_default=""),  # id of the subject: all sessions of one person
+    Column("opened", BigInteger, nullable=False, server_default="0"),
+    Column("seen", BigInteger, nullable=False, server_default="0"),
+    Index("ehr_session_holder", "holder"),
     sqlite_with_rowid=False,
 )

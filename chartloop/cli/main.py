@@ -13,6 +13,7 @@ from chartloop.kernel.errors import ChartloopError
 COMMANDS = {
     "apps": "chartloop.cli.run",
     "audit": "chartloop.cli.audit",
+    "auth": "chartloop.cli.auth",
     "claims": "chartloop.cli.claims",
     "coding": "predictions.cli_coding",
     "config": "chartloop.cli.config",
