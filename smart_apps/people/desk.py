@@ -44,12 +44,14 @@ class Visitor:
         csrf: What their forms send back.
         session: Their session; None while they must set up a second factor first.
         step: That half-done login.
+        caller: Where the request comes from; a transaction runs in a thread that knows no request.
     """
 
     person: Person
     csrf: str
     session: EhrSession | None
     step: Step | None
+    caller: Caller
 
 
 class Desk:
@@ -99,13 +101,13 @@ class Desk:
             who = self.people.find(step.person) if step is not None else None
             if step is None or who is None or not who.active:
                 raise Unauthenticated("Sign in to look after your account.")
-            return Visitor(who, self.csrf(step.secret), None, step)
+            return Visitor(who, self.csrf(step.secret), None, step, self.caller(step.next))
         who = person.of_subject(self.people.database, session.subject)
         if who is None:
             raise Forbidden("You entered by a one-time link. There is no account to look after.")
         if fresh and not self.is_fresh(session):
             raise Unauthenticated("Sign in again to change how you sign in.")
-        return Visitor(who, session.csrf, session, None)
+        return Visitor(who, session.csrf, session, None, self.caller())
 
     def is_fresh(self, session: EhrSession) -> bool:
         """Whether a session was opened a moment ago."""

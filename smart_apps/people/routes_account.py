@@ -89,7 +89,7 @@ def _posted(desk: Desk, *, fresh: bool = False) -> Visitor:
 
 
 def _note(tx: Tx, desk: Desk, visitor: Visitor, what: str) -> None:
-    caller = desk.caller()
+    caller = visitor.caller
     record = login_record("user-changed", visitor.person.subject(()), reason=f"{what}; from {caller.address}", request=caller.request)
     desk.people.audit.change(tx, record)
 
@@ -172,13 +172,13 @@ def _passkey(routes: Blueprint, desk: Desk) -> None:
         id_ = visitor.person.id
         challenge = people.seal.take_back(request.form.get("kept", ""), f"new passkey {id_}")
         made = passkeys.made(people.site, challenge, request.form.get("answer", ""))
-        return _enrolled(desk, visitor, lambda tx: passkeys.add(tx, id_, made, request.form.get("name", "")), "added a passkey")
+        name = request.form.get("name", "")
+        return _enrolled(desk, visitor, lambda tx: passkeys.add(tx, id_, made, name), "added a passkey")
 
 
 def _enrolled(desk: Desk, visitor: Visitor, keep: Callable[[Tx], None], what: str) -> Response:
     """Keep a new second factor; with the first one come recovery codes, and for somebody half in, the session."""
     who, people = visitor.person, desk.people
-    caller = desk.caller(visitor.step.next if visitor.step else "")
 
     def work(tx: Tx) -> tuple[list[str], str]:
         first = not factors(tx, who.id)
@@ -188,10 +188,10 @@ def _enrolled(desk: Desk, visitor: Visitor, keep: Callable[[Tx], None], what: st
         if visitor.step is None:
             return codes, ""
         steps.end(tx, visitor.step)
-        return codes, desk.logins.enter(tx, who, f"{visitor.step.how}; {what}", caller)
+        return codes, desk.logins.enter(tx, who, f"{visitor.step.how}; {what}", visitor.caller)
 
     codes, secret = people.database.write(work)
-    next_ = caller.next if secret else "/account/"
+    next_ = visitor.caller.next if secret else "/account/"
     answer = _page(desk, visitor, "codes.html", codes=codes, next=next_) if codes else redirect(next_, 303)
     return desk.keep(answer, secret, who) if secret else answer
 
@@ -214,7 +214,8 @@ def _removal(routes: Blueprint, desk: Desk) -> None:
         visitor = _posted(desk, fresh=True)
         if visitor.session is None:
             raise Forbidden
-        desk.people.database.write(lambda tx: _remove(tx, desk, visitor, request.form.get("id", "")))
+        id_ = request.form.get("id", "")
+        desk.people.database.write(lambda tx: _remove(tx, desk, visitor, id_))
         return redirect("/account/", 303)
 
 
