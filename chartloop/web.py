@@ -139,7 +139,7 @@ def _visitor(kernel: Kernel, sessions: Sessions) -> Callable[[], Subject]:
             return auth.authenticate(kernel.database, bearer_token(request.environ))
         session = sessions.find(request.cookies.get(COOKIE))
         if session is None:
-            raise Unauthenticated("Enter by the link that your administrator gave you, or send a bearer token.")
+            raise Unauthenticated("Sign in at /login, enter by the link that your administrator gave you, or send a bearer token.")
         return session.subject
 
     return who

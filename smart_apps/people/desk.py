@@ -82,7 +82,7 @@ class Desk:
 
     def step(self, stage: str) -> Step | None:
         """Find the half-done login of this browser."""
-        found = steps.find(self.people.database, request.cookies.get(self._cookie(LOGIN_COOKIE), ""))
+        found = steps.find(self.people.database, self.login_cookie())
         return found if found is not None and found.stage == stage else None
 
     def visitor(self, *, fresh: bool = False) -> Visitor:
@@ -129,12 +129,12 @@ class Desk:
 
     def check_login_csrf(self) -> None:
         """Refuse a login form that this browser was not given."""
-        secret = request.cookies.get(self._cookie(LOGIN_COOKIE), "")
+        secret = self.login_cookie()
         self.check_csrf(self.csrf(secret) if secret else "")
 
     def page(self, template: str, status: int = 200, **facts: Any) -> Response:
         """Render a page of the login; its form is bound to the cookie that goes with it."""
-        held = request.cookies.get(self._cookie(LOGIN_COOKIE), "") or new_secret()
+        held = self.login_cookie() or new_secret()
         answer = make_response(render_template(f"people/{template}", csrf=self.csrf(held), **facts), status)
         self._set(answer, LOGIN_COOKIE, held)
         return answer
@@ -156,10 +156,14 @@ class Desk:
             self._set(answer, DEVICE_COOKIE, f"{nonce}.{self.people.seal.token('device', who.login, nonce)}", DEVICE_TTL_S)
         return answer
 
-    def hold(self, answer: Response, step: Step) -> Response:
+    def hold(self, answer: Response, secret: str) -> Response:
         """Give an answer the cookie of a half-done login."""
-        self._set(answer, LOGIN_COOKIE, step.secret)
+        self._set(answer, LOGIN_COOKIE, secret)
         return answer
+
+    def login_cookie(self) -> str:
+        """Read what this browser holds of a login that is not done."""
+        return request.cookies.get(self._cookie(LOGIN_COOKIE), "")
 
     def end_session(self, how: str) -> None:
         """End the session of this browser."""

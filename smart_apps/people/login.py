@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from chartloop.kernel import clock
 from smart_apps.people import passkeys, person, recovery, steps, totp
-from smart_apps.people.passwords import matches
+from smart_apps.people.passwords import hashed, matches, outdated
 from smart_apps.people.people import factors
 from smart_apps.people.person import NOBODY
 from smart_apps.people.records import REFUSED, login_record, stranger
@@ -89,9 +89,12 @@ class Logins:
             why = "nobody has this login" if not who.id else "disabled" if not who.active else "wrong password"
             people.database.write(lambda tx: self._failed(tx, who, buckets, _refused(subject, why, caller)))
             return WRONG
+        renewed = hashed(password) if outdated(who.password) else ""
 
         def work(tx: Tx) -> Outcome:
             people.throttle.succeed(tx, buckets)
+            if renewed:
+                person.set_password(tx, who.id, renewed)
             return self.go_on(tx, who.id, "password", caller)
 
         return people.database.write(work)

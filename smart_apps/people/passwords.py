@@ -27,6 +27,8 @@ KNOWN = Path(__file__).with_name("known_passwords.txt")
 
 # OWASP's first choice of parameters for argon2id: 46 MiB, one pass, one lane.
 _hasher = PasswordHasher(time_cost=1, memory_cost=47_104, parallelism=1)
+_NOBODYS = "$argon2id$v=19$m=47104,t=1,p=1$SfAud28+C56AJBdVgdjraw$Z6ACPCXtM0VJ/NJpDq2SFlLpC4iABkMPRjweXf4lXOs"
+"""Stands in for a person who is not there: the hash of 256 random bits that nobody kept."""
 _places = threading.BoundedSemaphore(AT_ONCE)
 
 
@@ -40,10 +42,15 @@ def matches(hash_: str, password: str) -> bool:
     """Tell whether a password is the one that was hashed. An empty hash takes the same time and matches nothing."""
     with _Place():
         try:
-            right = _hasher.verify(hash_ or _nobodys(), _normal(password)[: MAX_LENGTH + 1])
+            right = _hasher.verify(hash_ or _NOBODYS, _normal(password)[: MAX_LENGTH + 1])
         except (VerificationError, InvalidHashError):
             return False
     return right and bool(hash_)
+
+
+def outdated(hash_: str) -> bool:
+    """Whether a hash was made with other parameters than those of this release."""
+    return _hasher.check_needs_rehash(hash_)
 
 
 def check_strength(password: str, *about: str) -> str:
@@ -95,12 +102,6 @@ def _words(text: str) -> list[str]:
 def _in_a_row(text: str) -> bool:
     steps = {ord(second) - ord(first) for first, second in pairwise(text)}
     return len(text) > 1 and steps in ({0}, {1}, {-1})
-
-
-@cache
-def _nobodys() -> str:
-    """The hash that stands in for a person who is not there."""
-    return _hasher.hash("nobody has this password")
 
 
 class _Place:

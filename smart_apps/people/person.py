@@ -143,7 +143,8 @@ def note_entry(tx: Tx, id_: str) -> None:
 
 def by_login(db: OneRow, login: str) -> Person | None:
     """Find who has a login."""
-    return _person(db.one(f"select {_COLUMNS} from person where login = ?", (fold(login),)))
+    folded = fold(login)
+    return _person(db.one(f"select {_COLUMNS} from person where login = ?", (folded if folded.isprintable() else "",)))  # PostgreSQL takes no NUL
 
 
 def by_id(db: OneRow, id_: str) -> Person | None:

@@ -126,6 +126,7 @@ class Provider:
             and claims.get("nonce") == nonce
             and isinstance(sub, str)
             and 0 < len(sub) <= 255
+            and sub.isprintable()
         )
         if not holds:
             raise Unauthenticated(REFUSED)

@@ -65,7 +65,7 @@ def _overview(routes: Blueprint, desk: Desk) -> None:
         one = request.form.get("id", "")
 
         def work(tx: Tx) -> None:
-            row = tx.one("select id from ehr_session where id = ? and holder = ?", (one, visitor.person.holder)) if one else None
+            row = tx.one("select id from ehr_session where id = ? and holder = ?", (one, visitor.person.holder)) if one.isalnum() else None
             if one and row is None:
                 raise NotFound
             if row is not None:

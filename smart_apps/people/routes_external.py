@@ -1,6 +1,7 @@
 """The way over an external OpenID provider and back.
 
-state, nonce and PKCE verifier are keyed hashes of the secret in this browser's cookie: nothing of them is stored, and each login has its own.
+The cookie of this browser holds, sealed, where it goes afterwards; state, nonce and PKCE verifier are keyed hashes of that cookie. Nothing is stored:
+whoever is not known yet cannot fill a table.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import TYPE_CHECKING
 from flask import redirect, request
 from werkzeug.wrappers import Response
 
-from chartloop.kernel.errors import ChartloopError, NotFound, Unauthenticated
-from smart_apps.people import identities, steps
+from chartloop.kernel.errors import ChartloopError, Invalid, NotFound, Unauthenticated
+from smart_apps.people import identities
 from smart_apps.people.desk import local_path
 from smart_apps.people.provider import Asked
 from smart_apps.people.records import REFUSED, login_record, stranger
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from smart_apps.people.provider import Provider
 
 CALLBACK = "/login/external/callback"
+PURPOSE = "external login"
+TTL_S = 600
+MAX_NEXT = 2500  # a cookie holds 4,096 bytes
 STALE = "This login was begun in another browser, or too long ago. Begin again."
 UNKNOWN = "Nobody here is known by that identity. Ask your administrator to register it."
 
@@ -44,17 +48,19 @@ def external_routes(routes: Blueprint, desk: Desk, provider: Provider | None) ->
         if provider is None:
             raise NotFound
         next_ = local_path(request.args.get("next", ""))
-        step = desk.people.database.write(lambda tx: steps.begin(tx, "", steps.EXTERNAL, "", next_))
-        asked = _asked(desk, step.secret)
+        if len(next_) > MAX_NEXT:
+            raise Invalid("This address is too long to come back to.", code="too-long")
+        cookie = desk.people.seal.hand_out(next_.encode(), PURPOSE, TTL_S)
+        asked = _asked(desk, cookie)
         challenge = base64.urlsafe_b64encode(hashlib.sha256(asked.verifier.encode()).digest()).rstrip(b"=").decode()
-        return desk.hold(redirect(provider.address(asked, challenge), 303), step)
+        return desk.hold(redirect(provider.address(asked, challenge), 303), cookie)
 
     @routes.get(CALLBACK)
     def callback() -> Response:
         if provider is None:
             raise NotFound
-        step, asked = _came_back(desk)
-        caller = desk.caller(step.next)
+        next_, asked = _came_back(desk)
+        caller = desk.caller(next_)
         code = request.args.get("code", "")
         try:
             if not code:
@@ -67,7 +73,7 @@ def external_routes(routes: Blueprint, desk: Desk, provider: Provider | None) ->
         if outcome.person is None:
             _refuse(desk, caller, str(claims["sub"]), "nobody has this external identity, or they are disabled")
             raise Unauthenticated(UNKNOWN)
-        return go_on(desk, outcome, step.next)
+        return go_on(desk, outcome, next_)
 
 
 def _asked(desk: Desk, secret: str) -> Asked:
@@ -75,17 +81,16 @@ def _asked(desk: Desk, secret: str) -> Asked:
     return Asked(seal.token("oidc state", secret), seal.token("oidc nonce", secret), seal.token("oidc verifier", secret))
 
 
-def _came_back(desk: Desk) -> tuple[steps.Step, Asked]:
-    """Find the login that this answer is for, and end it: an answer is good once."""
-    step = desk.step(steps.EXTERNAL)
-    if step is None:
+def _came_back(desk: Desk) -> tuple[str, Asked]:
+    """Find the login that this answer is for: where it goes on, and what it asked."""
+    cookie = desk.login_cookie()
+    asked = _asked(desk, cookie)
+    if not cookie or not compare_digest(request.args.get("state", "").encode(), asked.state.encode()):
         raise Unauthenticated(STALE)
-    asked = _asked(desk, step.secret)
-    if not compare_digest(request.args.get("state", "").encode(), asked.state.encode()):
-        raise Unauthenticated(STALE)
-    if not desk.people.database.write(lambda tx: steps.end(tx, step)):
-        raise Unauthenticated(STALE)
-    return step, asked
+    try:
+        return desk.people.seal.take_back(cookie, PURPOSE).decode(), asked
+    except Invalid:
+        raise Unauthenticated(STALE) from None
 
 
 def _entered(desk: Desk, provider: Provider, claims: Mapping[str, Any], caller: Caller) -> Outcome:

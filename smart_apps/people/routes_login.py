@@ -66,7 +66,7 @@ def go_on(desk: Desk, outcome: Outcome, next_: str) -> Response:
     """Lead on to what comes next: a second factor, setting one up, or in."""
     if outcome.step is None:
         return desk.entered(outcome, next_)
-    return desk.hold(redirect("/login/second" if outcome.step.stage == steps.SECOND else ACCOUNT, 303), outcome.step)
+    return desk.hold(redirect("/login/second" if outcome.step.stage == steps.SECOND else ACCOUNT, 303), outcome.step.secret)
 
 
 def waiting(outcome: Outcome) -> str:

@@ -1,4 +1,4 @@
-"""A login that is half done: the password was right and a second factor is missing, or an external provider is being asked.
+"""A login that is half done: the first factor was right and a second one is missing.
 
 The browser holds a secret in a cookie of its own; the row is found by its digest. It is no session and opens nothing.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 STEP_TTL_S = 600
 MICROSECONDS = 1_000_000
-SECOND, ENROL, EXTERNAL = "second", "enrol", "external"
+SECOND, ENROL = "second", "enrol"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,8 @@ class Step:
 
     Attributes:
         secret: What the cookie holds.
-        person: Whose login; empty while an external provider is asked.
-        stage: second (asks for the second factor), enrol (one must be set up first) or external.
+        person: Whose login.
+        stage: second (asks for the second factor) or enrol (one must be set up first).
         how: What was proved so far, in words for the audit log.
         next: Where the browser goes when it is done: a local path.
         tries: How many answers were given.

@@ -86,8 +86,8 @@ STEP = Table(
     "login_step",
     METADATA,
     Column("digest", LargeBinary, primary_key=True),
-    Column("person", Text, nullable=False),  # empty while an external provider is asked
-    Column("stage", Text, nullable=False),  # second | enrol | external
+    Column("person", Text, nullable=False),
+    Column("stage", Text, nullable=False),  # second | enrol
     Column("how", Text, nullable=False),  # what was proved so far
     Column("next", Text, nullable=False),  # local path
     Column("tries", Integer, nullable=False),

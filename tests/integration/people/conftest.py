@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from argon2 import PasswordHasher
 from werkzeug.test import Client, TestResponse
 
 from chartloop.app import Kernel, open_door, open_kernel
@@ -21,6 +22,7 @@ from chartloop.kernel.clock import FakeClock, now_us, set_clock
 from chartloop.kernel.config import load_settings
 from chartloop.kernel.keys import signing_key
 from chartloop.web import build_wsgi
+from smart_apps.people import passwords
 from smart_apps.people.administration import Administration
 from smart_apps.people.person import Person
 
@@ -36,15 +38,16 @@ class Browser:
     client: Client
     address: str = "192.0.2.7"
     page: str = ""
+    root: str = ROOT
 
     def get(self, path: str, **query: str) -> TestResponse:
         """Follow a link."""
-        return self._seen(self.client.get(path, base_url=ROOT, query_string=query or None, environ_base={"REMOTE_ADDR": self.address}))
+        return self._seen(self.client.get(path, base_url=self.root, query_string=query or None, environ_base={"REMOTE_ADDR": self.address}))
 
     def post(self, path: str, **fields: str) -> TestResponse:
         """Send a form with the token of the page that was last seen."""
         form = {"csrf": self.field("csrf"), **fields}
-        return self._seen(self.client.post(path, base_url=ROOT, data=form, environ_base={"REMOTE_ADDR": self.address}))
+        return self._seen(self.client.post(path, base_url=self.root, data=form, environ_base={"REMOTE_ADDR": self.address}))
 
     def field(self, name: str) -> str:
         """Read a hidden field of the page."""
@@ -79,7 +82,7 @@ class House:
 
     def browser(self, address: str = "192.0.2.7") -> Browser:
         """A browser that was never here."""
-        return Browser(Client(self.app), address)
+        return Browser(Client(self.app), address, root=self.kernel.settings.server.base_url)
 
     def person(self, login: str, role: str = "billing-administrator", password: str = PASSWORD, **facts: str) -> Person:
         """Somebody who chose a password by the link they were given."""
@@ -108,6 +111,16 @@ def open_house(stack: ExitStack, data: Path, **said: object) -> House:
     kernel = stack.enter_context(open_kernel(settings))
     app = build_wsgi(kernel, open_door(kernel).repository)
     return House(kernel, app, Administration(kernel.database, kernel.audit, kernel.access.policies.roles, ADMIN, 3600), data)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cheap_hashes() -> Iterator[None]:
+    """argon2id with the least memory: its cost is measured elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+        patch.setattr(passwords, "_hasher", hasher)
+        patch.setattr(passwords, "_NOBODYS", hasher.hash("nobody"))
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -133,6 +133,16 @@ def test_somebody_who_could_not_be_is_refused(house: House, wrong: dict[str, str
         house.administration.add(replace(Person("", f"zed{next(_numbers)}", "Zed", "coder"), **wrong))
 
 
+def test_characters_that_no_database_takes_are_nobodys(house: House, ada: str) -> None:
+    browser = house.browser()
+    for odd in ("a\0b", "\u202e", "'; drop table person; --", "x" * 5000):
+        assert browser.log_in(odd, "a\0wrong guess").status_code in (401, 429)
+    browser = house.browser("192.0.2.99")
+    assert browser.log_in(ada).status_code == 303
+    browser.get("/account/")
+    assert browser.post("/account/sessions", id="\0").status_code == 404
+
+
 def test_a_reset_of_the_second_factor_lets_the_password_do_again(house: House, ada: str) -> None:
     browser = house.browser()
     browser.log_in(ada)

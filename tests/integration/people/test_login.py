@@ -6,7 +6,7 @@ import re
 import pytest
 
 from chartloop.kernel.clock import FakeClock
-from tests.integration.people.conftest import PASSWORD, House
+from tests.integration.people.conftest import PASSWORD, House, Opened
 
 _numbers = itertools.count(1)
 
@@ -163,3 +163,26 @@ def test_what_was_typed_is_in_no_record_row_or_log(house: House, login: str, cap
     kept = b"".join(path.read_bytes() for path in house.data.rglob("*") if path.is_file())
     assert b"login_throttle" in kept
     assert not [secret for secret in ("hunter2", "typed as", PASSWORD) if secret in told or secret.encode() in kept]
+
+
+@pytest.mark.conformance("People", "over TLS cookies are Secure, and those of a login that is not done belong to this host alone (__Host-)")
+def test_over_tls_cookies_are_secure(opened: Opened) -> None:
+    house = opened(**{"server.base_url": "https://ehr.example"})
+    house.person("ada")
+    browser = house.browser()
+    first = browser.get("/login").headers.getlist("Set-Cookie")
+    cookies = first + browser.log_in("ada").headers.getlist("Set-Cookie")
+    kept = {cookie.partition("=")[0]: cookie.split("; ") for cookie in cookies if "Max-Age=0" not in cookie}
+    assert set(kept) == {"__Host-chartloop_login", "__Host-chartloop_device", "chartloop_ehr"}
+    assert all({"Secure", "HttpOnly", "Path=/", "SameSite=Lax"} <= set(said) and not any(part.startswith("Domain") for part in said) for said in kept.values())
+
+
+def test_a_page_that_goes_wrong_tells_nothing_of_the_inside(house: House) -> None:
+    browser = house.browser()
+    for path in ("/login/link", "/login/link?key=%00", "/login/second", "/account/", "/account/passkey", "/login/external", "/logout"):
+        answer = browser.get(path)
+        assert answer.status_code in (303, 401, 403, 404), path
+        assert "Traceback" not in browser.page
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    for path in ("/login", "/login/second", "/login/link", "/logout", "/account/password", "/account/authenticator", "/account/passkey", "/account/codes", "/account/remove", "/account/sessions"):
+        assert browser.client.post(path, base_url=browser.root, data=b"\xff\x00", content_type="text/plain").status_code in (401, 403), path
