@@ -17,6 +17,7 @@ from chartloop.kernel.ids import request_id
 from smart_apps.opaque import new_secret
 from smart_apps.people import person, steps
 from smart_apps.people.login import Caller, Logins
+from smart_apps.people.people import factors
 from smart_apps.server import clients
 from smart_apps.server.routes import COOKIE
 
@@ -97,17 +98,22 @@ class Desk:
         """
         session = self.session()
         if session is None:
-            step = self.step(steps.ENROL)
-            who = self.people.find(step.person) if step is not None else None
-            if step is None or who is None or not who.active:
-                raise Unauthenticated("Sign in to look after your account.")
-            return Visitor(who, self.csrf(step.secret), None, step, self.caller(step.next))
+            return self._half_in()
         who = person.of_subject(self.people.database, session.subject)
         if who is None:
             raise Forbidden("You entered by a one-time link. There is no account to look after.")
         if fresh and not self.is_fresh(session):
             raise Unauthenticated("Sign in again to change how you sign in.")
         return Visitor(who, session.csrf, session, None, self.caller())
+
+    def _half_in(self) -> Visitor:
+        """Find who must set up a second factor first, and still has none: a password alone never adds one beside it."""
+        step = self.step(steps.ENROL)
+        who = self.people.find(step.person) if step is not None else None
+        with self.people.database.read() as db:
+            if step is None or who is None or not who.active or factors(db, who.id):
+                raise Unauthenticated("Sign in to look after your account.")
+        return Visitor(who, self.csrf(step.secret), None, step, self.caller(step.next))
 
     def is_fresh(self, session: EhrSession) -> bool:
         """Whether a session was opened a moment ago."""

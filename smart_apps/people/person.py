@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -77,8 +78,8 @@ NOBODY = Person("", "", "", "")
 
 
 def fold(login: str) -> str:
-    """Write a login as it is compared."""
-    return login.strip().casefold()
+    """Write a login as it is compared: without case, and in one way where Unicode has several."""
+    return unicodedata.normalize("NFKC", login.strip()).casefold()
 
 
 def checked(person: Person, roles: Sequence[str]) -> Person:

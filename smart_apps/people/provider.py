@@ -147,10 +147,10 @@ class Provider:
     def _keys(self, kid: object) -> KeySet:
         """Give the provider's keys; one that is not known lets them be fetched again, for keys rotate, but not all the time."""
         url = self._endpoint("jwks_uri")
-        found = self._document(url, KEPT_S)
-        if not any(key.get("kid") == kid for key in found.get("keys", [])):
-            found = self._document(url, AGAIN_AFTER_S)
-        public = [key for key in found.get("keys", []) if key.get("kty") != "oct" and key.get("use", "sig") == "sig"]
+        found = _listed(self._document(url, KEPT_S))
+        if not any(key.get("kid") == kid for key in found):
+            found = _listed(self._document(url, AGAIN_AFTER_S))
+        public = [key for key in found if key.get("kty") != "oct" and key.get("use", "sig") == "sig"]
         named = [key for key in public if key.get("kid") == kid] if kid is not None else public if len(public) == 1 else []
         if not named:
             raise Unauthenticated(REFUSED)
@@ -186,6 +186,11 @@ def _json(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise Unavailable("The provider's answer is no JSON.") from error
     return found if isinstance(found, dict) else {}
+
+
+def _listed(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    keys = found.get("keys")
+    return [key for key in keys if isinstance(key, dict)] if isinstance(keys, list) else []
 
 
 def _number(value: object) -> float:

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 
 from chartloop.kernel import clock
 from chartloop.kernel.clock import iso
-from chartloop.kernel.errors import Forbidden, NotFound
+from chartloop.kernel.errors import Forbidden, NotFound, Unauthenticated
 from smart_apps.endings import end_session, end_sessions_of
 from smart_apps.people import passkeys, person, recovery, steps, totp
 from smart_apps.people.login import Outcome
@@ -61,8 +61,9 @@ def _overview(routes: Blueprint, desk: Desk) -> None:
     @routes.post("/account/sessions")
     def end_others() -> Response:
         visitor = _posted(desk)
-        keep = visitor.session.id if visitor.session else ""
-        one = request.form.get("id", "")
+        if visitor.session is None:
+            raise Forbidden
+        keep, one = visitor.session.id, request.form.get("id", "")
 
         def work(tx: Tx) -> None:
             row = tx.one("select id from ehr_session where id = ? and holder = ?", (one, visitor.person.holder)) if one.isalnum() else None
@@ -182,12 +183,14 @@ def _enrolled(desk: Desk, visitor: Visitor, keep: Callable[[Tx], None], what: st
 
     def work(tx: Tx) -> tuple[list[str], str]:
         first = not factors(tx, who.id)
+        if visitor.step is not None and not (first and steps.end(tx, visitor.step)):
+            raise Unauthenticated("A second factor was set up meanwhile. Sign in with it.")
         keep(tx)
         codes = recovery.renew(tx, who.id) if first else []
         _note(tx, desk, visitor, what)
+        steps.end_all(tx, who.id)
         if visitor.step is None:
             return codes, ""
-        steps.end(tx, visitor.step)
         return codes, desk.logins.enter(tx, who, f"{visitor.step.how}; {what}", visitor.caller)
 
     codes, secret = people.database.write(work)

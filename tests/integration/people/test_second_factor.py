@@ -220,6 +220,24 @@ def test_a_role_that_needs_a_second_factor_sets_one_up_before_it_is_in(opened: O
     assert house.browser().log_in("clerk").headers["Location"] == "/ehr/"
 
 
+@pytest.mark.conformance("People", "who knows the password alone cannot add a second factor beside one that was set up meanwhile")
+def test_a_thief_who_waits_to_set_up_a_factor_comes_too_late(opened: Opened) -> None:
+    house = opened(**{"auth.second_factor_roles": ("*",)})
+    house.person("new")
+    thief, owner = house.browser("198.51.100.1"), house.browser()
+    assert thief.log_in("new").headers["Location"] == "/account/"
+    thief.get("/account/authenticator")
+    held = thief.field("kept")
+    secret = base64.b32decode((re.search(r'<p class="mono">([A-Z2-7 ]+)</p>', thief.page) or ["", ""])[1].replace(" ", ""))
+    assert thief.post("/account/sessions").status_code == 403
+    thief.get("/account/authenticator")
+    owner.log_in("new")
+    set_up(owner)
+    assert thief.post("/account/authenticator", kept=held, code=code(secret)).status_code == 401
+    assert thief.get("/account/").status_code == 401
+    assert thief.cookie("chartloop_ehr") == ""
+
+
 def test_changing_how_one_signs_in_needs_a_login_of_a_moment_ago(house: House, login: str, clock: FakeClock) -> None:
     browser = house.browser()
     browser.log_in(login)
