@@ -58,7 +58,7 @@ def page(browser: "Browser") -> Iterator["Page"]:
     context = browser.new_context(viewport={"width": 1200, "height": 820})
     page = context.new_page()
     complaints: list[str] = []
-    page.on("console", lambda said: complaints.append(said.text) if "Failed to load resource" not in said.text else None)
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" and "Failed to load resource" not in said.text else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     yield page
     context.close()
