@@ -8,7 +8,7 @@ from chartloop.kernel import clock
 from chartloop.kernel.http import Environ, StartResponse, WsgiApp
 from chartloop.kernel.metrics import Metrics
 
-PAGES = frozenset({"ehr", "oauth"})
+PAGES = frozenset({"account", "ehr", "login", "logout", "oauth"})
 BY_METHOD = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 

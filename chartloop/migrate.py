@@ -24,6 +24,7 @@ TABLE_MODULES = (
     "ingest.tables",
     "predictions.risk.tables",
     "ingest.telemetry.tables",
+    "smart_apps.people.tables",
     "smart_apps.tables",
 )
 ADVISORY_LOCK = 0x63686C70  # "chlp": two processes that start together migrate one after the other

@@ -46,6 +46,8 @@ from predictions.coder_model import SHIPPED
 from predictions.risk.registry import Registry
 from smart_apps.assembly import register_explainer, register_review_app, smart_side
 from smart_apps.explorer.explorer import with_explorer
+from smart_apps.people.assembly import people_blueprint
+from smart_apps.people.people import open_people
 from smart_apps.server.brands import Brand, own_bundle
 from smart_apps.server.options import Options
 from smart_apps.server.origins import RegisteredOrigins
@@ -62,6 +64,7 @@ def build_wsgi(kernel: Kernel, repository: Repository, later: AsyncRunner | None
     gate = Gate(repository, _authenticator(kernel), fhir, limits, audit_events, later.jobs if later else None)
     register_review_app(kernel.database, [settings.apps.review_url], fhir)
     register_explainer(kernel.database, [settings.apps.explainer_launch_url], fhir)
+    sessions = Sessions(kernel.database, kernel.audit, lifetime_s=settings.auth.session_lifetime_s, idle_s=settings.auth.session_idle_s)
     smart = smart_side(
         kernel.database,
         repository,
@@ -73,7 +76,9 @@ def build_wsgi(kernel: Kernel, repository: Repository, later: AsyncRunner | None
         options=_smart_options(settings),
         cds_services=tuple(base if url == "self" else url for url in settings.ehr.cds_services),
         cds_deadline_s=settings.ehr.cds_deadline_s,
+        sessions=sessions,
     )
+    people = open_people(kernel.database, kernel.audit, kernel.access.policies, sessions, settings.auth, keys=settings.keys, base_url=base)
     cds = _cds(kernel, repository, gate.authenticate, risk_registry(settings))
     metrics = Metrics()
     metrics.registry.register(BusCollector(kernel.database))
@@ -82,7 +87,10 @@ def build_wsgi(kernel: Kernel, repository: Repository, later: AsyncRunner | None
     app.register_blueprint(fhir_blueprint(gate), url_prefix="/fhir")
     telemetry = telemetry_routes.blueprint(gate, kernel.access, kernel.audit, telemetry_intake(kernel, repository))
     research = _research(kernel, smart.sessions)
-    for blueprint in (*smart.blueprints, telemetry, cds_routes.blueprint(cds), research, explorer_styles(), health_blueprint(_checks(kernel), metrics)):
+    for blueprint in (
+        *smart.blueprints, people_blueprint(people, settings.egress), telemetry, cds_routes.blueprint(cds), research, explorer_styles(),
+        health_blueprint(_checks(kernel), metrics),
+    ):  # fmt: skip
         app.register_blueprint(blueprint)
     app.register_error_handler(Unavailable, _come_again)
     origins = RegisteredOrigins(kernel.database, settings.server.cors_origins)
@@ -157,7 +165,7 @@ def _visitor(kernel: Kernel, sessions: Sessions) -> Callable[[], Subject]:
             return auth.authenticate(kernel.database, bearer_token(request.environ))
         session = sessions.find(request.cookies.get(COOKIE))
         if session is None:
-            raise Unauthenticated("Enter by the link that your administrator gave you, or send a bearer token.")
+            raise Unauthenticated("Sign in at /login, enter by the link that your administrator gave you, or send a bearer token.")
         return session.subject
 
     return who

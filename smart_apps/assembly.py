@@ -61,6 +61,7 @@ def smart_side(
     options: Options | None = None,
     cds_services: tuple[str, ...] = (),
     cds_deadline_s: float = 1.0,
+    sessions: Sessions | None = None,
 ) -> SmartSide:
     """Build the SMART side of one server.
 
@@ -75,8 +76,9 @@ def smart_side(
         options: What the site decides about its authorization server.
         cds_services: Base URLs of the CDS services that the EHR asks when a chart is opened.
         cds_deadline_s: How long it waits for all of them.
+        sessions: Where people are signed in; None is sessions of their own that nothing records.
     """
-    identity, sessions = Identity(keys), Sessions(database)
+    identity, sessions = Identity(keys), sessions or Sessions(database)
     server = SmartAuthorizationServer(database, identity, audit, base_url=base_url, options=options, enforceable=access.enforceable)
     ehr = Ehr(database, repository, access, sessions, server, CdsClient(cds_services, deadline_s=cds_deadline_s))
 

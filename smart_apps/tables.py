@@ -146,5 +146,9 @@ SESSION = Table(
     Column("subject", Text, nullable=False),  # JSON
     Column("display", Text, nullable=False),
     Column("expires", BigInteger, nullable=False),
+    Column("holder", Text, nullable=False, server_default=""),  # id of the subject: all sessions of one person
+    Column("opened", BigInteger, nullable=False, server_default="0"),
+    Column("seen", BigInteger, nullable=False, server_default="0"),
+    Index("ehr_session_holder", "holder"),
     sqlite_with_rowid=False,
 )

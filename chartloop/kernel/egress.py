@@ -35,14 +35,23 @@ class Fetched:
     body: bytes
 
 
-def fetch(url: str, *, allow_private: bool, timeout_s: float, max_bytes: int = MAX_BYTES) -> Fetched:
-    """GET a small document.
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What is sent with a POST: a body, and the headers that go with it."""
+
+    body: bytes
+    headers: Mapping[str, str]
+
+
+def fetch(url: str, *, allow_private: bool, timeout_s: float, max_bytes: int = MAX_BYTES, sent: Sent | None = None) -> Fetched:
+    """GET a small document, or POST something and get a small answer.
 
     Args:
         url: https, or http where private addresses are allowed.
         allow_private: Whether private and loopback addresses may be called.
         timeout_s: Total time, name resolution aside.
         max_bytes: Largest body.
+        sent: What to POST; None is a GET.
 
     Raises:
         EgressForbidden: The address may not be called.
@@ -51,7 +60,7 @@ def fetch(url: str, *, allow_private: bool, timeout_s: float, max_bytes: int = M
     parts = urlsplit(url)
     address = checked_address(parts, allow_private=allow_private)
     outcome: list[Fetched | Exception] = []
-    thread = threading.Thread(target=lambda: outcome.append(_attempt(parts, address, timeout_s, max_bytes)), daemon=True, name="chartloop-fetch")
+    thread = threading.Thread(target=lambda: outcome.append(_attempt(parts, address, timeout_s, max_bytes, sent)), daemon=True, name="chartloop-fetch")
     thread.start()
     thread.join(timeout_s)  # httpx limits each read, not the whole call
     if not outcome or isinstance(outcome[0], Exception):
@@ -86,21 +95,22 @@ def _trust() -> SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-def _attempt(parts: SplitResult, address: str, timeout_s: float, max_bytes: int) -> Fetched | Exception:
+def _attempt(parts: SplitResult, address: str, timeout_s: float, max_bytes: int, sent: Sent | None) -> Fetched | Exception:
     try:
-        return _get(parts, address, timeout_s, max_bytes)
+        return _call(parts, address, timeout_s, max_bytes, sent)
     except Exception as error:  # carried to the caller's thread
         return error
 
 
-def _get(parts: SplitResult, address: str, timeout_s: float, max_bytes: int) -> Fetched:
+def _call(parts: SplitResult, address: str, timeout_s: float, max_bytes: int, sent: Sent | None) -> Fetched:
     host = f"[{address}]" if ":" in address else address
     url = parts._replace(netloc=f"{host}:{parts.port}" if parts.port else host, fragment="").geturl()
-    headers = {"Host": parts.netloc, "Accept": "application/json", "Accept-Encoding": "identity"}
+    headers = {"Host": parts.netloc, "Accept": "application/json", "Accept-Encoding": "identity", **(sent.headers if sent else {})}
+    method, content = ("POST", sent.body) if sent else ("GET", None)
     named = {"sni_hostname": parts.hostname}
     with (
         httpx.Client(verify=_trust(), timeout=timeout_s, follow_redirects=False, trust_env=False) as client,
-        client.stream("GET", url, headers=headers, extensions=named) as answer,
+        client.stream(method, url, content=content, headers=headers, extensions=named) as answer,
     ):
         if answer.status_code != httpx.codes.OK:
             raise Unavailable

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 
 class Section(BaseModel):
@@ -111,8 +111,21 @@ class AuditSettings(Section):
     heads_file: Path | None = Field(default=None, description="Where tree heads are written outside the database; empty is DATA/audit/heads.jsonl.")
 
 
+class OidcSettings(Section):
+    """An OpenID provider that people may log in with."""
+
+    issuer: str = Field(default="", pattern="^$|^https?://[^?#]+$", description="Its issuer, to which /.well-known/openid-configuration is added; empty is none.")
+    client_id: str = Field(default="", description="As which this server is registered there, with BASE_URL/login/external/callback as redirect URI.")
+    client_secret: SecretStr = Field(default=SecretStr(""), description="The secret of that registration; empty for a public client.")
+    label: str = Field(default="your organisation", description="How the login page calls it.")
+    claim: str = Field(
+        default="", description="Claim of the id_token that holds the login of a person here; empty: only identities that were registered by `chartloop auth users external`."
+    )
+    create_role: str = Field(default="", description="Role of people who are added when they first come from there, named by the claim; empty: nobody is.")
+
+
 class AuthSettings(Section):
-    """The authorization server."""
+    """The authorization server, and how people log in."""
 
     token_ttl_s: int = Field(default=3600, ge=1, description="Life of an access token.")
     offline_ttl_s: int = Field(default=7_776_000, ge=60, description="How long what an app may do without its person (offline_access) can be refreshed.")
@@ -123,6 +136,15 @@ class AuthSettings(Section):
     registration_scope: str = Field(
         default="launch launch/patient openid fhirUser profile offline_access online_access patient/*.rs", description="What such apps may ask for."
     )
+    session_lifetime_s: int = Field(default=28_800, ge=60, description="A session ends so long after it was opened.")
+    session_idle_s: int = Field(default=3600, ge=60, description="A session ends after so much silence.")
+    link_ttl_h: float = Field(default=72.0, gt=0, description="How many hours the link works by which a person chooses a password.")
+    lockout_tries: int = Field(default=5, ge=1, description="Tries to log in that cost no wait; four times as many for one login from everywhere, twenty times for one network.")
+    lockout_max_s: int = Field(default=900, ge=15, description="Longest wait after failed tries; it begins with 15 seconds and doubles.")
+    second_factor_roles: tuple[str, ...] = Field(default=(), description="Roles that must have a second factor, * for all; whoever set one up always needs it.")
+    second_factor_grace_h: float = Field(default=0.0, ge=0, description="How many hours after they were added people of such a role get in without one.")
+    forwarded_hops: int = Field(default=0, ge=0, description="How many trusted proxies add to X-Forwarded-For; 0 takes the address of the connection.")
+    oidc: OidcSettings = OidcSettings()
 
 
 class BrandSettings(Section):

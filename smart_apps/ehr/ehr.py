@@ -62,7 +62,7 @@ def current_session(ehr: Ehr) -> EhrSession:
     """
     found = ehr.sessions.find(request.cookies.get(COOKIE))
     if found is None:
-        message = "Enter by the link that your administrator gave you; nobody has a password here."
+        message = "Sign in, or enter by the link that your administrator gave you."
         raise Unauthenticated(message)
     return found
 

@@ -15,7 +15,6 @@ from smart_apps.ehr.cds_routes import FRAMED, cds_routes
 from smart_apps.ehr.ehr import check_csrf, current_session
 from smart_apps.server.launches import LaunchContext
 from smart_apps.server.routes import COOKIE
-from smart_apps.sessions import SESSION_TTL_S
 
 if TYPE_CHECKING:
     from smart_apps.ehr.chart import Chart
@@ -46,7 +45,7 @@ def _doors(routes: Blueprint, ehr: Ehr) -> None:
         secret = ehr.sessions.enter(request.args.get("ticket", ""))
         answer = redirect(url_for("ehr.home"), 303)
         secure = urlsplit(ehr.server.root).scheme == "https"
-        answer.set_cookie(COOKIE, secret, max_age=SESSION_TTL_S, httponly=True, samesite="Lax", secure=secure, path="/")
+        answer.set_cookie(COOKIE, secret, max_age=int(ehr.sessions.lifetime_s), httponly=True, samesite="Lax", secure=secure, path="/")
         return answer
 
     @routes.post("/leave")
@@ -159,7 +158,8 @@ def _answers(routes: Blueprint, ehr: Ehr) -> None:
         status = STATUS.get(error.category, 500)
         title = {401: "Please enter", 403: "Not for you", 404: "Nothing here", 410: "Nothing here"}.get(status, "Sorry")
         template = "ehr/feedback.html" if request.endpoint in FRAMED else "ehr/message.html"
-        return render_template(template, title=title, text=str(error), patient=""), status
+        login = request.full_path.rstrip("?") if status == 401 and request.method == "GET" and request.endpoint != "ehr.enter" else "/ehr/"
+        return render_template(template, title=title, text=str(error), patient="", login=login if status == 401 else ""), status
 
     @routes.after_request
     def close(answer: Response) -> Response:
