@@ -74,7 +74,7 @@ def _claims(kernel: Kernel, repository: Repository) -> list[Consumer]:
     directory, client, breakers = _payers(kernel, chart)
     return [
         _assembling(kernel, chart),
-        SendingConsumer(kernel.database, chart, directory, client, breakers),
+        SendingConsumer(kernel.database, chart, directory, client, breakers, kernel.audit),
         AnsweringConsumer(kernel.database, chart, directory),
     ]
 
@@ -140,7 +140,7 @@ def periodics(kernel: Kernel, door: Door, *, only: Collection[str] = ()) -> list
     settings = kernel.settings
     sealer = Sealer(kernel.database, settings.data, signing_key(settings.keys), heads_file=settings.audit.heads_file)
     chart = Chart(door.repository, subject(kernel, "claims"))
-    mailboxes = Mailboxes(kernel.database, kernel.outbox, *_payers(kernel, chart))
+    mailboxes = Mailboxes(kernel.database, kernel.outbox, *_payers(kernel, chart), kernel.audit)
     training, publisher = DictionaryTraining(door.store), telemetry_publisher(kernel, door.repository)
     found = [
         Periodic("seal", settings.audit.seal_interval_s, lambda: _seal(sealer)),
@@ -181,7 +181,7 @@ def _forget_events(kernel: Kernel) -> None:
 
 def listener(kernel: Kernel) -> MllpServer:
     """The MLLP listener."""
-    return MllpServer(kernel.settings.mllp, Intake(kernel.database, kernel.outbox))
+    return MllpServer(kernel.settings.mllp, Intake(kernel.database, kernel.outbox, kernel.audit))
 
 
 def subject(kernel: Kernel, engine: str) -> Subject:

@@ -10,8 +10,10 @@ from cds_hooks import routes as cds_routes
 from cds_hooks.chart import Chart
 from cds_hooks.feedback_log import FeedbackLog
 from cds_hooks.risk_card import Surroundings
+from cds_hooks.shown_log import ShownLog
 from cds_hooks.stroke_risk import StrokeRisk
 from chartloop.app import Kernel, base_url, fhir_base
+from chartloop.audited import with_every_request_audited
 from chartloop.exploring import explorer
 from chartloop.exploring import styles as explorer_styles
 from chartloop.kernel import auth
@@ -19,7 +21,7 @@ from chartloop.kernel.access.subject import Subject
 from chartloop.kernel.bodies import places_of, with_bounded_bodies
 from chartloop.kernel.errors import Unauthenticated, Unavailable
 from chartloop.kernel.health import Check, database_check, health_blueprint
-from chartloop.kernel.http import WsgiApp, bearer_token, with_common_headers
+from chartloop.kernel.http import WHO, WsgiApp, bearer_token, with_common_headers
 from chartloop.kernel.keys import secret
 from chartloop.kernel.metrics import BusCollector, Metrics
 from chartloop.measured import measured
@@ -51,9 +53,23 @@ from terminology.icd10cm import load as load_icd10cm
 
 def build_wsgi(kernel: Kernel, repository: Repository, later: AsyncRunner | None = None) -> WsgiApp:
     """Build the WSGI application of one server process, and let what carries out requests later begin."""
+    metrics = Metrics()
+    app, gate, sessions = build_routes(kernel, repository, metrics, later)
+    settings = kernel.settings
+    with kernel.database.read() as session:
+        origins = {*clients.origins(session), *settings.server.cors_origins}
+    explored = with_explorer(with_read_path(app.wsgi_app, gate), explorer(kernel, repository, sessions))
+    bounded = with_bounded_bodies(explored, places_of(settings.server.threads))
+    if later is not None:
+        later.start(app.wsgi_app)
+    return measured(with_every_request_audited(with_common_headers(bounded, origins=origins), kernel.audit), metrics)
+
+
+def build_routes(kernel: Kernel, repository: Repository, metrics: Metrics, later: AsyncRunner | None = None) -> tuple[Flask, Gate, Sessions]:
+    """Build every address with what answers there, the gate in front of the store, and who is signed in."""
     settings, base, fhir = kernel.settings, base_url(kernel.settings), fhir_base(kernel.settings)
     limits = Limits(settings.server.body_max_bytes, settings.server.bulk_body_max_bytes)
-    audit_events = AuditEvents(kernel.database, kernel.access, kernel.audit, settings.data)
+    audit_events = AuditEvents(kernel.database, kernel.access, kernel.audit, settings.data, fhir)
     gate = Gate(repository, _authenticator(kernel), fhir, limits, audit_events, later.jobs if later else None)
     register_review_app(kernel.database, [settings.apps.review_url], fhir)
     register_explainer(kernel.database, [settings.apps.explainer_launch_url], fhir)
@@ -69,7 +85,6 @@ def build_wsgi(kernel: Kernel, repository: Repository, later: AsyncRunner | None
         cds_deadline_s=settings.ehr.cds_deadline_s,
     )
     cds = _cds(kernel, repository, gate.authenticate, risk_registry(settings))
-    metrics = Metrics()
     metrics.registry.register(BusCollector(kernel.database))
     metrics.registry.register(MessageCollector(kernel.database))
     app = Flask("chartloop", static_folder=None)
@@ -79,13 +94,7 @@ def build_wsgi(kernel: Kernel, repository: Repository, later: AsyncRunner | None
     for blueprint in (*smart.blueprints, telemetry, cds_routes.blueprint(cds), research, explorer_styles(), health_blueprint(_checks(kernel), metrics)):
         app.register_blueprint(blueprint)
     app.register_error_handler(Unavailable, _come_again)
-    with kernel.database.read() as session:
-        origins = {*clients.origins(session), *settings.server.cors_origins}
-    explored = with_explorer(with_read_path(app.wsgi_app, gate), explorer(kernel, repository, smart.sessions))
-    bounded = with_bounded_bodies(explored, places_of(settings.server.threads))
-    if later is not None:
-        later.start(app.wsgi_app)
-    return measured(with_common_headers(bounded, origins=origins), metrics)
+    return app, gate, smart.sessions
 
 
 def _come_again(error: Exception) -> tuple[dict[str, str], int, dict[str, str]]:
@@ -105,7 +114,8 @@ def _cds(kernel: Kernel, repository: Repository, authenticate: Authenticate, mod
         models.validated,
         lambda model: models.model_label(model) is not None,
     )
-    service = StrokeRisk(Chart(repository, authenticate, fhir_base(settings)), around)
+    fhir = fhir_base(settings)
+    service = StrokeRisk(Chart(repository, authenticate, fhir), around, ShownLog(kernel.audit, authenticate, fhir))
     log = FeedbackLog(kernel.database, kernel.audit, settings.cds.feedback_per_day)
     return cds_routes.Cds(service, log, models.model_label, key, settings.cds.body_max_bytes)
 
@@ -128,11 +138,14 @@ def _visitor(kernel: Kernel, sessions: Sessions) -> Callable[[], Subject]:
 
     def who() -> Subject:
         if "Authorization" in request.headers:
-            return auth.authenticate(kernel.database, bearer_token(request.environ))
-        session = sessions.find(request.cookies.get(COOKIE))
-        if session is None:
-            raise Unauthenticated("Enter by the link that your administrator gave you, or send a bearer token.")
-        return session.subject
+            found = auth.authenticate(kernel.database, bearer_token(request.environ))
+        else:
+            session = sessions.find(request.cookies.get(COOKIE))
+            if session is None:
+                raise Unauthenticated("Enter by the link that your administrator gave you, or send a bearer token.")
+            found = session.subject
+        request.environ[WHO] = found
+        return found
 
     return who
 

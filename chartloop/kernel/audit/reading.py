@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from chartloop.kernel.audit.segment import HEADER_SIZE, unframe
-from chartloop.kernel.db_session import Session
+from chartloop.kernel.db_session import Row, Session
 
 _LENGTH_BYTES = 4
 _END = 2**62
+_CHUNK = 500
 
 
 class SealedRecord(NamedTuple):
@@ -29,7 +31,19 @@ def sealed_records(session: Session, directory: Path, before: int | None, limit:
         limit: Most records.
     """
     below = _END if before is None else before
-    rows = session.all("SELECT seq, source, position FROM audit_leaf WHERE seq < ? ORDER BY seq DESC LIMIT ?", (below, limit))
+    return _read(session, directory, session.all("SELECT seq, source, position FROM audit_leaf WHERE seq < ? ORDER BY seq DESC LIMIT ?", (below, limit)))
+
+
+def records_at(session: Session, directory: Path, numbers: Sequence[int]) -> list[SealedRecord]:
+    """Read records by their numbers, the newest first; one whose bytes are gone or altered is left out."""
+    rows: list[Row] = []
+    for at in range(0, len(numbers), _CHUNK):
+        part = numbers[at : at + _CHUNK]
+        rows += session.all(f"SELECT seq, source, position FROM audit_leaf WHERE seq IN ({', '.join('?' * len(part))})", part)
+    return _read(session, directory, sorted(rows, reverse=True))
+
+
+def _read(session: Session, directory: Path, rows: Sequence[Row]) -> list[SealedRecord]:
     names = {int(number): str(name) for number, name in session.all("SELECT id, name FROM audit_segment")}
     found = []
     for seq, source, position in rows:

@@ -9,10 +9,12 @@ from typing import NamedTuple
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chartloop.kernel import clock
+from chartloop.kernel.audit import state
 from chartloop.kernel.audit.heads import NO_HEAD, TreeHead, append_heads, read_heads, sign
+from chartloop.kernel.audit.index import INDEXED_FROM, add_to_index, index_older
 from chartloop.kernel.audit.journal import audit_directory
 from chartloop.kernel.audit.merkle import Frontier
-from chartloop.kernel.audit.record import leaf_of, patients_of
+from chartloop.kernel.audit.record import Kept, leaf_of, read_kept
 from chartloop.kernel.audit.segment import HEADER_SIZE, MAGIC, frames, segments, unframe
 from chartloop.kernel.db_session import Database, Session, Tx
 from chartloop.kernel.errors import Conflict
@@ -33,10 +35,10 @@ class _Tail(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """Records that are not sealed yet; entries are (leaf, source, position), patients (place in entries, reference)."""
+    """Records that are not sealed yet; entries are (leaf, source, position), and what each says of itself."""
 
     entries: list[tuple[bytes, int, int]]
-    patients: list[tuple[int, str]]
+    kept: list[Kept | None]
     segments: list[tuple[int, str, int]]
     xid: int
     seq: int
@@ -62,6 +64,7 @@ class Sealer:
                 while count := self._seal_batch():
                     sealed += count
             self._publish_heads()
+            index_older(self._db, self._directory)
             return sealed
 
     def _seal_batch(self) -> int:
@@ -92,8 +95,7 @@ class Sealer:
             (tail.xid, tail.seq, _BATCH),
         )
         xid, seq = (rows[-1][0], rows[-1][1]) if rows else (tail.xid, tail.seq)
-        patients = [(at, patient) for at, row in enumerate(rows) for patient in patients_of(bytes(row[3]))]
-        return _Found([(leaf, 0, number) for _, number, leaf, _ in rows], patients, [], xid, seq)
+        return _Found([(leaf, 0, number) for _, number, leaf, _ in rows], [read_kept(bytes(row[3])) for row in rows], [], xid, seq)
 
     def _accesses(self, session: Session, found: _Found) -> None:
         """Add what segments hold beyond their sealed part."""
@@ -107,7 +109,7 @@ class Sealer:
                 continue
             end = sealed
             for framed in frames(_durable_bytes(file, sealed), sealed):
-                found.patients.extend((len(found.entries), patient) for patient in patients_of(framed.body))
+                found.kept.append(read_kept(framed.body))
                 found.entries.append((leaf_of(framed.body), number, framed.position))
                 end = framed.end
                 if len(found.entries) >= _BATCH:
@@ -119,8 +121,9 @@ class Sealer:
     def _store(self, tx: Tx, first: int, found: _Found, head: TreeHead, frontier: Frontier) -> None:
         rows = [(first + at, *entry) for at, entry in enumerate(found.entries)]
         tx.many("INSERT INTO audit_leaf (seq, leaf, source, position) VALUES (?, ?, ?, ?)", rows)
-        concerned = {(patient, first + at) for at, patient in found.patients}
-        tx.many("INSERT INTO audit_patient (patient, seq) VALUES (?, ?)", sorted(concerned))
+        add_to_index(tx, [(first + at, kept) for at, kept in enumerate(found.kept) if kept is not None])
+        if not state.value(tx, INDEXED_FROM):
+            state.remember(tx, INDEXED_FROM, str(first))
         tx.many(
             "INSERT INTO audit_segment (id, name, sealed) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET sealed = excluded.sealed",
             found.segments,
