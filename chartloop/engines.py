@@ -8,6 +8,7 @@ from functools import partial
 from chartloop.app import Door, Kernel, fhir_base
 from chartloop.kernel.access.engines import engine_subject
 from chartloop.kernel.access.subject import Subject
+from chartloop.kernel.audit.retention import prune
 from chartloop.kernel.audit.sealer import Sealer
 from chartloop.kernel.auth import forget_expired
 from chartloop.kernel.config import Settings
@@ -138,7 +139,7 @@ def coder_pool(kernel: Kernel, cores: frozenset[int]) -> CoderPool:
 def periodics(kernel: Kernel, door: Door, *, only: Collection[str] = ()) -> list[Periodic]:
     """What is done again and again; `only` picks by name."""
     settings = kernel.settings
-    sealer = Sealer(kernel.database, settings.data, signing_key(settings.keys), heads_file=settings.audit.heads_file)
+    sealer = Sealer(kernel.database, settings.data, signing_key(settings.keys), heads_file=settings.audit.heads_file, anchor_file=settings.audit.anchor_file)
     chart = Chart(door.repository, subject(kernel, "claims"))
     mailboxes = Mailboxes(kernel.database, kernel.outbox, *_payers(kernel, chart), kernel.audit)
     training, publisher = DictionaryTraining(door.store), telemetry_publisher(kernel, door.repository)
@@ -149,6 +150,7 @@ def periodics(kernel: Kernel, door: Door, *, only: Collection[str] = ()) -> list
         Periodic("telemetry", settings.telemetry.publish_interval_s, lambda: _publish(publisher)),
         Periodic("dictionary", 30.0, lambda: _train(training)),
         Periodic("reindex", 1.0, lambda: _reindex(door.store)),
+        Periodic("forget-audit", HOUR_S, lambda: _forget_audit(kernel)),
         Periodic("forget-events", HOUR_S, lambda: _forget_events(kernel)),
         Periodic("forget-tokens", HOUR_S, lambda: _forget_tokens(kernel)),
     ]
@@ -161,6 +163,10 @@ def _publish(publisher: Publisher) -> None:
 
 def _seal(sealer: Sealer) -> None:
     sealer.seal()
+
+
+def _forget_audit(kernel: Kernel) -> None:
+    prune(kernel.database, kernel.settings.data, kernel.audit, kernel.settings.audit.retention_years)
 
 
 def _forget_tokens(kernel: Kernel) -> None:

@@ -26,11 +26,16 @@ class Audit:
 
     def change(self, tx: Tx, record: AuditRecord) -> None:
         """Record a change with it: both are durable, or neither."""
-        body = encode(record, self.requests.origin(record.request))
-        tx.run(_STATEMENTS[tx.dialect], (PLAIN_JSON, leaf_of(body), body))
+        self.record(tx, record, self.requests.origin(record.request))
         durable = self.requests.when_durable(record.request)
         if durable is not None:
             tx.after_commit(durable)
+
+    @staticmethod
+    def record(tx: Tx, record: AuditRecord, origin: str = "") -> None:
+        """Record what belongs to no request, with a change: both are durable, or neither."""
+        body = encode(record, origin)
+        tx.run(_STATEMENTS[tx.dialect], (PLAIN_JSON, leaf_of(body), body))
 
     def access(self, *records: AuditRecord) -> None:
         """Record accesses; return when all of them are on disk, with one wait, raise Unavailable when they cannot be."""

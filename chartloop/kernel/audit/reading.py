@@ -44,18 +44,35 @@ def records_at(session: Session, directory: Path, numbers: Sequence[int]) -> lis
 
 
 def _read(session: Session, directory: Path, rows: Sequence[Row]) -> list[SealedRecord]:
+    found = record_bytes(session, directory, rows)
+    return [SealedRecord(int(seq), found[int(seq)]) for seq, _, _ in rows if int(seq) in found]
+
+
+def record_bytes(session: Session, directory: Path, rows: Sequence[Row]) -> dict[int, bytes]:
+    """Read the bytes of records by their number; those that are gone or altered are left out.
+
+    Args:
+        session: Where changes are.
+        directory: Where the journal's segments are.
+        rows: Number, source and position of each.
+    """
     names = {int(number): str(name) for number, name in session.all("SELECT id, name FROM audit_segment")}
-    found = []
+    changes = _changes(session, [position for _, source, position in rows if source == 0])
+    found: dict[int, bytes] = {}
     for seq, source, position in rows:
-        body = _change(session, position) if source == 0 else _access(directory / names.get(source, ""), position)
+        body = changes.get(position) if source == 0 else _access(directory / names.get(source, ""), position)
         if body is not None:
-            found.append(SealedRecord(int(seq), body))
+            found[int(seq)] = body
     return found
 
 
-def _change(session: Session, seq: int) -> bytes | None:
-    row = session.one("SELECT body FROM audit_change WHERE seq = ?", (seq,))
-    return bytes(row[0]) if row else None
+def _changes(session: Session, numbers: Sequence[int]) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    for at in range(0, len(numbers), _CHUNK):
+        part = numbers[at : at + _CHUNK]
+        rows = session.all(f"SELECT seq, body FROM audit_change WHERE seq IN ({', '.join('?' * len(part))})", part)
+        found.update((int(seq), bytes(body)) for seq, body in rows)
+    return found
 
 
 def _access(file: Path, position: int) -> bytes | None:
