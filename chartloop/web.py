@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Flask, request
 
@@ -17,7 +18,10 @@ from chartloop.audited import with_every_request_audited
 from chartloop.exploring import explorer
 from chartloop.exploring import styles as explorer_styles
 from chartloop.kernel import auth
+from chartloop.kernel.access.engines import engine_subject
 from chartloop.kernel.access.subject import Subject
+from chartloop.kernel.audit.anchors import heads_files
+from chartloop.kernel.audit.journal import audit_directory
 from chartloop.kernel.bodies import places_of, with_bounded_bodies
 from chartloop.kernel.errors import Unauthenticated, Unavailable
 from chartloop.kernel.health import Check, database_check, health_blueprint
@@ -45,6 +49,10 @@ from predictions.coder_model import SHIPPED
 from predictions.risk.registry import Registry
 from smart_apps.assembly import register_explainer, register_review_app, smart_side
 from smart_apps.explorer.explorer import with_explorer
+from smart_apps.privacy.facts import People
+from smart_apps.privacy.routes import Privacy
+from smart_apps.privacy.routes import blueprint as privacy_blueprint
+from smart_apps.privacy.trail import Trail
 from smart_apps.server import clients
 from smart_apps.server.routes import COOKIE
 from smart_apps.sessions import Sessions
@@ -90,8 +98,9 @@ def build_routes(kernel: Kernel, repository: Repository, metrics: Metrics, later
     app = Flask("chartloop", static_folder=None)
     app.register_blueprint(fhir_blueprint(gate), url_prefix="/fhir")
     telemetry = telemetry_routes.blueprint(gate, kernel.access, kernel.audit, telemetry_intake(kernel, repository))
-    research = _research(kernel, smart.sessions)
-    for blueprint in (*smart.blueprints, telemetry, cds_routes.blueprint(cds), research, explorer_styles(), health_blueprint(_checks(kernel), metrics)):
+    research, privacy = _research(kernel, smart.sessions), _privacy(kernel, repository, smart.sessions)
+    pages = (*smart.blueprints, research, privacy, explorer_styles())
+    for blueprint in (*pages, telemetry, cds_routes.blueprint(cds), health_blueprint(_checks(kernel), metrics)):
         app.register_blueprint(blueprint)
     app.register_error_handler(Unavailable, _come_again)
     return app, gate, smart.sessions
@@ -131,6 +140,14 @@ def _research(kernel: Kernel, sessions: Sessions) -> Blueprint:
     """The researcher's pages."""
     cdm, lineage = lazily_opened(kernel.settings.omop_url, kernel.settings.omop_lineage_url)
     return omop_blueprint(Research(cdm, lineage, Guard(kernel.access, kernel.audit, _visitor(kernel, sessions)), Counting(cdm, lineage)))
+
+
+def _privacy(kernel: Kernel, repository: Repository, sessions: Sessions) -> Blueprint:
+    """The privacy officer's pages."""
+    settings, directory = kernel.settings, audit_directory(kernel.settings.data)
+    trail = Trail(kernel.database, directory, heads_files(directory, settings.audit.heads_file, settings.audit.anchor_file))
+    people = People(repository, engine_subject(kernel.access.policies, "privacy"), ZoneInfo(settings.audit.timezone))
+    return privacy_blueprint(Privacy(kernel.access, kernel.audit, _visitor(kernel, sessions), trail, people))
 
 
 def _visitor(kernel: Kernel, sessions: Sessions) -> Callable[[], Subject]:
