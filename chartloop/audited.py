@@ -28,7 +28,7 @@ PUBLIC: Final[Mapping[str, str]] = MappingProxyType(
         r"/oauth/jwks": "holds public keys",
         r"/cds-services": "lists the services, the same for everybody",
         r"/cds-services/models/[^/]+": "is the label of a model, written for everybody",
-        r"(/[a-z\-]+)+/static/[^/]+": "is a style sheet, a script or a picture of this product",
+        r"(/[a-z\-]+)+/static/[^/]+|/explorer/[^/]+\.css": "is a style sheet, a script or a picture of this product",
     }
 )
 """Addresses that anybody may GET without a record, and why."""

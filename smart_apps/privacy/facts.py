@@ -56,7 +56,7 @@ def _reference(resource: dict[str, Any]) -> str:
 
 
 def _person(resource: dict[str, Any]) -> Person:
-    name = next(iter(resource.get("name", [])), {})
+    name: dict[str, Any] = next(iter(resource.get("name", [])), {})
     return Person(str(name.get("family", "")), " ".join(name.get("given", [])[:1]), str(resource.get("birthDate", "")))
 
 

@@ -90,7 +90,7 @@ class Finding(NamedTuple):
     rule: str
     agent: str
     patient: str
-    count: int
+    times: int
     recorded: int
     why: str
 
@@ -103,7 +103,7 @@ def unusual(accesses: Sequence[Access], facts: Facts) -> list[Finding]:
             key = (rule, access.agent, access.patient)
             before = told.get(key)
             latest = access.recorded if before is None else max(before.recorded, access.recorded)
-            told[key] = Finding(rule, access.agent, access.patient, 1 if before is None else before.count + 1, latest, why)
+            told[key] = Finding(rule, access.agent, access.patient, 1 if before is None else before.times + 1, latest, why)
     return sorted([*told.values(), *_many(accesses)], key=lambda found: found.recorded, reverse=True)
 
 

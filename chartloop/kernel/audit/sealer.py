@@ -60,7 +60,8 @@ class Sealer:
         self._anchors = Anchors(heads_files(self._directory, heads_file, anchor_file))
         self._key = key
         self._lock = threading.Lock()
-        self._told = False
+        self._told: bool | None = None
+        """Whether a disagreement was told; None: nobody has looked yet."""
 
     def seal(self) -> int:
         """Seal everything there is; return how many records.
@@ -84,7 +85,9 @@ class Sealer:
         """Whether the places outside agree with the log; where they do not, say so once: in the log, to who looks after it, and to this process's log."""
         problems = self._anchors.problems(self._db)
         if not problems:
-            self._told = False
+            if self._told is not False:  # at the start, and after a disagreement
+                self._db.write(lambda tx: state.forget(tx, MISMATCH))
+                self._told = False
             return True
         if not self._told:
             _log.error("The audit log and its heads outside disagree; nothing is sealed.", extra={"action": f"audit.{MISMATCH}", "problems": problems})

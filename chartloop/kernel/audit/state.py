@@ -12,3 +12,8 @@ def value(session: Session, name: str) -> str:
 def remember(tx: Tx, name: str, text: str) -> None:
     """Remember from the commit on."""
     tx.run("INSERT INTO audit_state (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, text))
+
+
+def forget(tx: Tx, name: str) -> None:
+    """Forget from the commit on."""
+    tx.run("DELETE FROM audit_state WHERE name = ?", (name,))

@@ -48,7 +48,7 @@ def test_a_rule_speaks_of_what_it_is_for(seen: Access, rules: set[str]) -> None:
 
 def test_many_patients_within_an_hour_are_told_once() -> None:
     seen = [access(DOCTOR, f"Patient/x{number}", f"2026-11-22T10:{number % 60:02d}:00Z") for number in range(MANY_PATIENTS)]
-    assert [(each.rule, each.count) for each in unusual(seen, Facts()) if each.rule == MANY] == [(MANY, MANY_PATIENTS)]
+    assert [(each.rule, each.times) for each in unusual(seen, Facts()) if each.rule == MANY] == [(MANY, MANY_PATIENTS)]
     assert [each for each in unusual(seen[1:], Facts()) if each.rule == MANY] == []
     again = [access(DOCTOR, "Patient/x1")] * 100
     assert [each for each in unusual(again, Facts()) if each.rule == MANY] == []
@@ -56,4 +56,4 @@ def test_many_patients_within_an_hour_are_told_once() -> None:
 
 def test_the_same_two_people_are_told_once_with_their_count() -> None:
     [found] = unusual([access(DOCTOR, "Patient/1"), access(DOCTOR, "Patient/1", "2026-11-22T11:00:00Z")], FACTS)
-    assert (found.count, found.recorded) == (2, parse_iso("2026-11-22T11:00:00Z"))
+    assert (found.times, found.recorded) == (2, parse_iso("2026-11-22T11:00:00Z"))
