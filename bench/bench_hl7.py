@@ -120,7 +120,7 @@ def socket_rate(directory: Path, connections: int, seconds: float) -> None:
     """MLLP: messages whose AA came back, each durable before it."""
     database = open_database(f"sqlite:///{directory / f'mllp{connections}.sqlite3'}")
     create_tables(database)
-    server = MllpServer(MllpSettings(port=0), Intake(database, Outbox(TableBus(database), b"secret")))
+    server = MllpServer(MllpSettings(port=0), Intake(database, Outbox(TableBus(database), b"secret"), Audit(directory / f"mllp{connections}")))
     port, base = server.start(), [raw.decode() for raw in own(30)]
     waits: list[float] = []
     end = time.perf_counter() + seconds
@@ -161,7 +161,7 @@ def committed(directory: Path, name: str, messages: list[bytes]) -> None:
     bus = TableBus(database)
     outbox = Outbox(bus, b"secret")
     store = open_store(database, Access(), audit, outbox, LabelService(), secret=b"0123456789abcdef", base="http://127.0.0.1/fhir")
-    intake = Intake(database, outbox)
+    intake = Intake(database, outbox, audit)
     consumer = MessageConsumer(database, Repository(store), Subject(id="engine:integration", role="integration-engine", scopes=("system/*.cruds",)))
     for raw in messages:
         intake.receive(raw)

@@ -6,7 +6,7 @@ Spec: https://cds-hooks.hl7.org/2.0/#cds-service-response
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,9 @@ from cds_hooks import request as requests
 from cds_hooks.chart import Chart
 from cds_hooks.discovery import HOOK
 from cds_hooks.prefetch import Assessment, read_prefetch
+from cds_hooks.request import HookRequest
 from cds_hooks.risk_card import Surroundings, risk_cards
+from cds_hooks.shown_log import ShownLog
 from cds_hooks.stored_prediction import Prediction, read_prediction
 from chartloop.kernel import clock
 from chartloop.kernel.errors import Invalid, Issue, PreconditionFailed
@@ -28,6 +30,7 @@ class StrokeRisk:
 
     chart: Chart
     around: Surroundings
+    shown: ShownLog
 
     def answer(self, body: bytes, request_id: str) -> list[dict[str, Any]]:
         """Answer one call with cards.
@@ -43,17 +46,20 @@ class StrokeRisk:
         if came.deceased:
             return []
         if came.whole:
-            return self._cards(brought)
+            return self._cards(call, brought, request_id)
         try:
             stored = self.chart.predictions(call, request_id)
         except PreconditionFailed:
             if not brought:
                 raise
-            return self._cards(brought)  # the first page is here, and what is on it stands
-        return self._cards(_our_predictions(stored))
+            return self._cards(call, brought, request_id)  # the first page is here, and what is on it stands
+        return self._cards(call, _our_predictions(stored), request_id)
 
-    def _cards(self, predictions: Iterable[Prediction]) -> list[dict[str, Any]]:
-        return risk_cards(predictions, self.around, clock.now_us())
+    def _cards(self, call: HookRequest, predictions: Sequence[Prediction], request_id: str) -> list[dict[str, Any]]:
+        made = risk_cards(predictions, self.around, clock.now_us())
+        if made:
+            self.shown.keep(call, predictions, request_id)
+        return made
 
 
 def _predictions_of_strangers(assessments: Iterable[Assessment]) -> list[Prediction]:

@@ -8,6 +8,7 @@ from functools import partial
 from chartloop.app import Door, Kernel, fhir_base
 from chartloop.kernel.access.engines import engine_subject
 from chartloop.kernel.access.subject import Subject
+from chartloop.kernel.audit.retention import prune
 from chartloop.kernel.audit.sealer import Sealer
 from chartloop.kernel.auth import forget_expired
 from chartloop.kernel.config import Settings
@@ -75,7 +76,7 @@ def _claims(kernel: Kernel, repository: Repository) -> list[Consumer]:
     directory, client, breakers = _payers(kernel, chart)
     return [
         _assembling(kernel, chart),
-        SendingConsumer(kernel.database, chart, directory, client, breakers),
+        SendingConsumer(kernel.database, chart, directory, client, breakers, kernel.audit),
         AnsweringConsumer(kernel.database, chart, directory),
     ]
 
@@ -139,9 +140,9 @@ def coder_pool(kernel: Kernel, cores: frozenset[int]) -> CoderPool:
 def periodics(kernel: Kernel, door: Door, *, only: Collection[str] = ()) -> list[Periodic]:
     """What is done again and again; `only` picks by name."""
     settings = kernel.settings
-    sealer = Sealer(kernel.database, settings.data, signing_key(settings.keys), heads_file=settings.audit.heads_file)
+    sealer = Sealer(kernel.database, settings.data, signing_key(settings.keys), heads_file=settings.audit.heads_file, anchor_file=settings.audit.anchor_file)
     chart = Chart(door.repository, subject(kernel, "claims"))
-    mailboxes = Mailboxes(kernel.database, kernel.outbox, *_payers(kernel, chart))
+    mailboxes = Mailboxes(kernel.database, kernel.outbox, *_payers(kernel, chart), kernel.audit)
     training, publisher = DictionaryTraining(door.store), telemetry_publisher(kernel, door.repository)
     found = [
         Periodic("seal", settings.audit.seal_interval_s, lambda: _seal(sealer)),
@@ -150,6 +151,7 @@ def periodics(kernel: Kernel, door: Door, *, only: Collection[str] = ()) -> list
         Periodic("telemetry", settings.telemetry.publish_interval_s, lambda: _publish(publisher)),
         Periodic("dictionary", 30.0, lambda: _train(training)),
         Periodic("reindex", 1.0, lambda: _reindex(door.store)),
+        Periodic("forget-audit", HOUR_S, lambda: _forget_audit(kernel)),
         Periodic("forget-events", HOUR_S, lambda: _forget_events(kernel)),
         Periodic("forget-tokens", HOUR_S, lambda: _forget_tokens(kernel)),
     ]
@@ -162,6 +164,10 @@ def _publish(publisher: Publisher) -> None:
 
 def _seal(sealer: Sealer) -> None:
     sealer.seal()
+
+
+def _forget_audit(kernel: Kernel) -> None:
+    prune(kernel.database, kernel.settings.data, kernel.audit, kernel.settings.audit.retention_years)
 
 
 def _forget_tokens(kernel: Kernel) -> None:
@@ -183,7 +189,7 @@ def _forget_events(kernel: Kernel) -> None:
 
 def listener(kernel: Kernel) -> MllpServer:
     """The MLLP listener."""
-    return MllpServer(kernel.settings.mllp, Intake(kernel.database, kernel.outbox))
+    return MllpServer(kernel.settings.mllp, Intake(kernel.database, kernel.outbox, kernel.audit))
 
 
 def subject(kernel: Kernel, engine: str) -> Subject:

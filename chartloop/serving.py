@@ -21,6 +21,7 @@ from chartloop.app import fhir_base, open_door, open_kernel
 from chartloop.engines import closers, coder_pool, consumers, listener, periodics
 from chartloop.kernel import auth
 from chartloop.kernel.affinity import cores, stay_on_one_core
+from chartloop.kernel.audit.noticing import notice_policies
 from chartloop.kernel.config import Settings, export_environment, load_settings
 from chartloop.kernel.db import OneRow
 from chartloop.kernel.errors import Conflict, Invalid
@@ -82,6 +83,7 @@ def wsgi() -> WsgiApp:
         stay_on_one_core()
     lock = ProcessLock(settings.data) if settings.embedded else None
     kernel = open_kernel(settings)
+    notice_policies(kernel.database, kernel.audit, kernel.access.policies.hash)
     door = open_door(kernel)
     stops: list[Callable[[], object]] = []
     if settings.embedded:
@@ -127,6 +129,7 @@ def run_worker(settings: Settings) -> None:
     configure_logs(settings.log)
     _refuse_sqlite(settings)
     with open_kernel(settings) as kernel:
+        notice_policies(kernel.database, kernel.audit, kernel.access.policies.hash)
         door, pool = open_door(kernel), coder_pool(kernel, cores())
         engines = consumers(kernel, door.repository, pool)
         worker = Worker(kernel.database, kernel.bus, engines, periodics(kernel, door), settings.worker)

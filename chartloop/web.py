@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Flask, request
 
@@ -11,17 +12,22 @@ from cds_hooks import routes as cds_routes
 from cds_hooks.chart import Chart
 from cds_hooks.feedback_log import FeedbackLog
 from cds_hooks.risk_card import Surroundings
+from cds_hooks.shown_log import ShownLog
 from cds_hooks.stroke_risk import StrokeRisk
 from chartloop.app import Kernel, base_url, fhir_base
+from chartloop.audited import with_every_request_audited
 from chartloop.exploring import explorer
 from chartloop.exploring import styles as explorer_styles
 from chartloop.kernel import auth
+from chartloop.kernel.access.engines import engine_subject
 from chartloop.kernel.access.subject import Subject
+from chartloop.kernel.audit.anchors import heads_files
+from chartloop.kernel.audit.journal import audit_directory
 from chartloop.kernel.bodies import places_of, with_bounded_bodies
 from chartloop.kernel.config import Settings
 from chartloop.kernel.errors import Unauthenticated, Unavailable
 from chartloop.kernel.health import Check, database_check, health_blueprint
-from chartloop.kernel.http import WsgiApp, bearer_token, with_common_headers
+from chartloop.kernel.http import WHO, WsgiApp, bearer_token, with_common_headers
 from chartloop.kernel.keys import secret
 from chartloop.kernel.metrics import BusCollector, Metrics
 from chartloop.kernel.settings_sections import BrandSettings
@@ -48,6 +54,10 @@ from smart_apps.assembly import register_explainer, register_review_app, smart_s
 from smart_apps.explorer.explorer import with_explorer
 from smart_apps.people.assembly import people_blueprint
 from smart_apps.people.people import open_people
+from smart_apps.privacy.facts import People
+from smart_apps.privacy.routes import Privacy
+from smart_apps.privacy.routes import blueprint as privacy_blueprint
+from smart_apps.privacy.trail import Trail
 from smart_apps.server.brands import Brand, own_bundle
 from smart_apps.server.options import Options
 from smart_apps.server.origins import RegisteredOrigins
@@ -58,9 +68,22 @@ from terminology.icd10cm import load as load_icd10cm
 
 def build_wsgi(kernel: Kernel, repository: Repository, later: AsyncRunner | None = None) -> WsgiApp:
     """Build the WSGI application of one server process, and let what carries out requests later begin."""
+    metrics = Metrics()
+    app, gate, sessions = build_routes(kernel, repository, metrics, later)
+    settings = kernel.settings
+    origins = RegisteredOrigins(kernel.database, settings.server.cors_origins)
+    explored = with_explorer(with_read_path(app.wsgi_app, gate), explorer(kernel, repository, sessions))
+    bounded = with_bounded_bodies(explored, places_of(settings.server.threads))
+    if later is not None:
+        later.start(app.wsgi_app)
+    return measured(with_every_request_audited(with_common_headers(bounded, origins=origins), kernel.audit), metrics)
+
+
+def build_routes(kernel: Kernel, repository: Repository, metrics: Metrics, later: AsyncRunner | None = None) -> tuple[Flask, Gate, Sessions]:
+    """Build every address with what answers there, the gate in front of the store, and who is signed in."""
     settings, base, fhir = kernel.settings, base_url(kernel.settings), fhir_base(kernel.settings)
     limits = Limits(settings.server.body_max_bytes, settings.server.bulk_body_max_bytes)
-    audit_events = AuditEvents(kernel.database, kernel.access, kernel.audit, settings.data)
+    audit_events = AuditEvents(kernel.database, kernel.access, kernel.audit, settings.data, fhir)
     gate = Gate(repository, _authenticator(kernel), fhir, limits, audit_events, later.jobs if later else None)
     register_review_app(kernel.database, [settings.apps.review_url], fhir)
     register_explainer(kernel.database, [settings.apps.explainer_launch_url], fhir)
@@ -80,25 +103,17 @@ def build_wsgi(kernel: Kernel, repository: Repository, later: AsyncRunner | None
     )
     people = open_people(kernel.database, kernel.audit, kernel.access.policies, sessions, settings.auth, keys=settings.keys, base_url=base)
     cds = _cds(kernel, repository, gate.authenticate, risk_registry(settings))
-    metrics = Metrics()
     metrics.registry.register(BusCollector(kernel.database))
     metrics.registry.register(MessageCollector(kernel.database))
     app = Flask("chartloop", static_folder=None)
     app.register_blueprint(fhir_blueprint(gate), url_prefix="/fhir")
     telemetry = telemetry_routes.blueprint(gate, kernel.access, kernel.audit, telemetry_intake(kernel, repository))
-    research = _research(kernel, smart.sessions)
-    for blueprint in (
-        *smart.blueprints, people_blueprint(people, settings.egress), telemetry, cds_routes.blueprint(cds), research, explorer_styles(),
-        health_blueprint(_checks(kernel), metrics),
-    ):  # fmt: skip
+    research, privacy = _research(kernel, sessions), _privacy(kernel, repository, sessions)
+    pages = (*smart.blueprints, people_blueprint(people, settings.egress), research, privacy, explorer_styles())
+    for blueprint in (*pages, telemetry, cds_routes.blueprint(cds), health_blueprint(_checks(kernel), metrics)):
         app.register_blueprint(blueprint)
     app.register_error_handler(Unavailable, _come_again)
-    origins = RegisteredOrigins(kernel.database, settings.server.cors_origins)
-    explored = with_explorer(with_read_path(app.wsgi_app, gate), explorer(kernel, repository, smart.sessions))
-    bounded = with_bounded_bodies(explored, places_of(settings.server.threads))
-    if later is not None:
-        later.start(app.wsgi_app)
-    return measured(with_common_headers(bounded, origins=origins), metrics)
+    return app, gate, sessions
 
 
 def _smart_options(settings: Settings) -> Options:
@@ -139,7 +154,8 @@ def _cds(kernel: Kernel, repository: Repository, authenticate: Authenticate, mod
         models.validated,
         lambda model: models.model_label(model) is not None,
     )
-    service = StrokeRisk(Chart(repository, authenticate, fhir_base(settings)), around)
+    fhir = fhir_base(settings)
+    service = StrokeRisk(Chart(repository, authenticate, fhir), around, ShownLog(kernel.audit, authenticate, fhir))
     log = FeedbackLog(kernel.database, kernel.audit, settings.cds.feedback_per_day)
     return cds_routes.Cds(service, log, models.model_label, key, settings.cds.body_max_bytes)
 
@@ -157,16 +173,27 @@ def _research(kernel: Kernel, sessions: Sessions) -> Blueprint:
     return omop_blueprint(Research(cdm, lineage, Guard(kernel.access, kernel.audit, _visitor(kernel, sessions)), Counting(cdm, lineage)))
 
 
+def _privacy(kernel: Kernel, repository: Repository, sessions: Sessions) -> Blueprint:
+    """The privacy officer's pages."""
+    settings, directory = kernel.settings, audit_directory(kernel.settings.data)
+    trail = Trail(kernel.database, directory, heads_files(directory, settings.audit.heads_file, settings.audit.anchor_file))
+    people = People(repository, engine_subject(kernel.access.policies, "privacy"), ZoneInfo(settings.audit.timezone))
+    return privacy_blueprint(Privacy(kernel.access, kernel.audit, _visitor(kernel, sessions), trail, people))
+
+
 def _visitor(kernel: Kernel, sessions: Sessions) -> Callable[[], Subject]:
     """Who sent a request: the holder of its bearer token, or of the EHR session that its cookie names."""
 
     def who() -> Subject:
         if "Authorization" in request.headers:
-            return auth.authenticate(kernel.database, bearer_token(request.environ))
-        session = sessions.find(request.cookies.get(COOKIE))
-        if session is None:
-            raise Unauthenticated("Sign in at /login, enter by the link that your administrator gave you, or send a bearer token.")
-        return session.subject
+            found = auth.authenticate(kernel.database, bearer_token(request.environ))
+        else:
+            session = sessions.find(request.cookies.get(COOKIE))
+            if session is None:
+                raise Unauthenticated("Sign in at /login, enter by the link that your administrator gave you, or send a bearer token.")
+            found = session.subject
+        request.environ[WHO] = found
+        return found
 
     return who
 

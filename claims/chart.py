@@ -32,6 +32,11 @@ class Chart:
         self._repository = repository
         self._subject = subject
 
+    @property
+    def subject(self) -> Subject:
+        """Who reads and writes."""
+        return self._subject
+
     def get(self, reference: str) -> Entry | None:
         """Return what a reference points to, nothing where it is not there for us."""
         parts = reference.split("/")

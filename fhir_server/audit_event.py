@@ -1,134 +1,112 @@
 """The audit log as AuditEvents: read through its own permission, written by nobody.
 
-Thin: the newest records first, filtered by patient and entity; a page looks at a bounded stretch of the log.
+A search asks the index of sealed records, the newest first: what was recorded in the last second may not be there yet.
 Spec: https://hl7.org/fhir/R4/auditevent.html, https://profiles.ihe.net/ITI/BALP/
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode
+from typing import Final
 
 import msgspec
 
 from chartloop.kernel.access.engine import Access
 from chartloop.kernel.access.rows import RowAttributes
 from chartloop.kernel.access.scope import Scope
+from chartloop.kernel.audit.index import entity_of, find
 from chartloop.kernel.audit.journal import Audit, audit_directory
-from chartloop.kernel.audit.reading import SealedRecord, sealed_records
-from chartloop.kernel.audit.record import AuditRecord
-from chartloop.kernel.clock import iso
-from chartloop.kernel.db import Database
-from chartloop.kernel.errors import Forbidden, Invalid, NotFound
+from chartloop.kernel.audit.reading import SealedRecord, records_at
+from chartloop.kernel.audit.record import AuditRecord, Kept, read_kept
+from chartloop.kernel.db import Database, Session
+from chartloop.kernel.errors import ChartloopError, Forbidden, NotFound
+from fhir_server.audit_query import Asked, read_query
+from fhir_server.audit_shape import audit_event
 from fhir_server.store import Page, Stored
 
 TYPE: Final = "AuditEvent"
-STRETCH: Final = 2_000
-"""Records that one page looks at."""
-
-_PARAMETERS: Final = frozenset({"patient", "entity", "_count", "_before", "_format", "_pretty"})
-_ROLE: Final = "http://terminology.hl7.org/CodeSystem/object-role"
-_MOST: Final = 200
+READ: Final = "audit-read"
 
 
 class AuditEvents:
     """Readers' view of the audit log."""
 
-    def __init__(self, database: Database, access: Access, audit: Audit, data: Path) -> None:
-        """Take where the log is, who may read it, and where this reading is recorded."""
+    def __init__(self, database: Database, access: Access, audit: Audit, data: Path, base: str = "") -> None:
+        """Take where the log is, who may read it, where this reading is recorded, and the address of the server."""
         self._database = database
         self._access = access
         self._audit = audit
         self._directory = audit_directory(data)
+        self._base = base
 
     def read(self, scope: Scope, id_: str) -> Stored:
         """Return one event; its id is its number in the log."""
         self._require(scope, id_)
         number = int(id_) if id_.isascii() and id_.isdigit() and len(id_) < len(str(2**62)) else 0
         with self._database.read() as session:
-            found = sealed_records(session, self._directory, number + 1, 1)
-        if not found or found[0].seq != number:
+            found = self._events(records_at(session, self._directory, [number])) if number else []
+        if not found:
+            self._audit.access(_record(scope, f"{TYPE}/{id_[:64]}", "", reason="not-found"))
             raise NotFound
         self._audit.access(_record(scope, f"{TYPE}/{id_}", ""))
-        return _stored(found[0])
+        return found[0][1]
 
     def search(self, scope: Scope, query: str) -> Page:
         """Return one page, the newest first."""
         self._require(scope, query)
-        asked = _parameters(query)
-        count = min(int(asked["_count"]), _MOST) if asked.get("_count", "").isdecimal() else 50
-        before = int(asked["_before"]) if asked.get("_before", "").isdecimal() else None
+        try:
+            asked = read_query(query, self._base)
+        except ChartloopError as error:
+            self._audit.access(_record(scope, TYPE, query, reason=error.category))
+            raise
         with self._database.read(snapshot=True) as session:
-            looked = sealed_records(session, self._directory, before, STRETCH)
-        matching = [record for record in looked if _matches(msgspec.json.decode(record.body), asked)]
-        page = matching[:count]
-        self._audit.access(_record(scope, TYPE, query))
-        last = page[-1].seq if len(matching) > count else looked[-1].seq if len(looked) == STRETCH else None
-        said = [(name, value) for name, value in asked.items() if name != "_before"]
-        following = urlencode([*said, ("_before", str(last))]) if last else None
-        return Page(tuple(map(_stored, page)), (), None, following, urlencode(said))
+            numbers = self._numbers(session, asked)
+            events = self._events(records_at(session, self._directory, numbers[: asked.page]))
+        matching = [stored for kept, stored in events if _is_wanted(kept, asked)]
+        self._audit.access(_record(scope, TYPE, query, asked.wanted.patients))
+        following = f"{asked.said}&_before={numbers[asked.page - 1]}".lstrip("&") if 0 < asked.page < len(numbers) else None
+        return Page(tuple(matching), (), None, following, asked.said)
+
+    def _numbers(self, session: Session, asked: Asked) -> list[int]:
+        """Find one more than a page has; `_id` names a few, which are looked at as they are."""
+        limit = asked.page + 1 if asked.page else 0
+        found = find(session, asked.wanted, before=asked.before, limit=limit) if asked.numbers is None else None
+        if found is not None:
+            return found
+        wanted = {number for number in asked.numbers or () if number and (asked.before is None or number < asked.before)}
+        return sorted(wanted, reverse=True)[:limit]
+
+    def _events(self, records: list[SealedRecord]) -> list[tuple[Kept, Stored]]:
+        """Turn records into events; one that cannot be read any more is left out: verification says that."""
+        return [(kept, self._stored(record.seq, kept)) for record in records if (kept := read_kept(record.body)) is not None]
+
+    def _stored(self, seq: int, kept: Kept) -> Stored:
+        body = msgspec.json.encode(audit_event(seq, kept, self._base))
+        return Stored(TYPE, str(seq), 1, kept.recorded, body, redacted=False, deleted=False, method="POST")
 
     def _require(self, scope: Scope, query: str) -> None:
-        reading = Scope(scope.subject, "audit-read", scope.request)
+        reading = Scope(scope.subject, READ, scope.request)
         if not self._access.decides(reading, RowAttributes(TYPE, frozenset(), "", "", "")):
-            self._audit.access(_record(scope, TYPE, query, "forbidden"))
+            self._audit.access(_record(scope, TYPE, query, reason="forbidden"))
             raise Forbidden
 
 
-def audit_event(seq: int, kept: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn a kept record into an AuditEvent."""
-    who = kept["subject"]
-    entities: list[dict[str, Any]] = [{"what": {"reference": target}} for target in kept["targets"] if "/" in target]
-    entities += [{"what": {"reference": patient}, "role": _coding(_ROLE, "1")} for patient in kept["patients"]]
-    if kept["query"]:
-        entities.append({"role": _coding(_ROLE, "24"), "description": "query"})
-    return {
-        "resourceType": TYPE,
-        "id": str(seq),
-        "type": _coding("http://terminology.hl7.org/CodeSystem/audit-event-type", "rest"),
-        "subtype": [_coding("http://hl7.org/fhir/restful-interaction", kept["interaction"])],
-        "action": kept["action"],
-        "recorded": iso(kept["recorded"]),
-        "outcome": kept["outcome"],
-        **({"outcomeDesc": kept["reason"]} if kept["reason"] else {}),
-        "purposeOfEvent": [{"coding": [_coding("http://terminology.hl7.org/CodeSystem/v3-ActReason", who["purpose"])]}],
-        "agent": [_agent(who)],
-        "source": {"observer": {"display": "Chartloop"}},
-        **({"entity": entities} if entities else {}),
-    }
+def _is_wanted(kept: Kept, asked: Asked) -> bool:
+    """Look at a match again: two names may share a hash, and what `_id` names was not asked of the index."""
+    wanted = asked.wanted
+    entities = {entity_of(target) for target in kept.targets}
+    return (
+        (not wanted.entities or not entities.isdisjoint(wanted.entities))
+        and (not wanted.patients or not set(kept.patients).isdisjoint(wanted.patients))
+        and (not wanted.agents or kept.agent in wanted.agents)
+        and (wanted.interactions is None or kept.interaction in wanted.interactions)
+        and kept.interaction not in wanted.not_interactions
+        and (not wanted.actions or kept.action in wanted.actions)
+        and (not wanted.outcomes or kept.outcome in wanted.outcomes)
+        and (wanted.since is None or kept.recorded >= wanted.since)
+        and (wanted.until is None or kept.recorded < wanted.until)
+    )
 
 
-def _agent(who: Mapping[str, Any]) -> dict[str, Any]:
-    reference = {"reference": who["user"]} if who["user"] else {"identifier": {"value": who["id"]}}
-    return {"who": reference, "requestor": True, **({"role": [{"text": who["role"]}]} if who["role"] else {})}
-
-
-def _coding(system: str, code: str) -> dict[str, str]:
-    return {"system": system, "code": code}
-
-
-def _stored(record: SealedRecord) -> Stored:
-    kept = msgspec.json.decode(record.body)
-    body = msgspec.json.encode(audit_event(record.seq, kept))
-    return Stored(TYPE, str(record.seq), 1, int(kept["recorded"]), body, redacted=False, deleted=False, method="POST")
-
-
-def _parameters(query: str) -> dict[str, str]:
-    asked = dict(parse_qsl(query, keep_blank_values=True, max_num_fields=20))
-    unknown = sorted(set(asked) - _PARAMETERS)
-    if unknown:
-        raise Invalid(f"Parameter {unknown[0][:64]!r} is not supported for {TYPE}.", code="not-supported")
-    return asked
-
-
-def _matches(kept: Mapping[str, Any], asked: Mapping[str, str]) -> bool:
-    patient, entity = asked.get("patient", ""), asked.get("entity", "")
-    if patient and patient.removeprefix("Patient/") not in {each.removeprefix("Patient/") for each in kept["patients"]}:
-        return False
-    return not entity or any(target == entity or target.startswith(f"{entity}/") for target in kept["targets"])
-
-
-def _record(scope: Scope, target: str, query: str, reason: str = "") -> AuditRecord:
-    return AuditRecord("E" if query else "R", "audit-read", "4" if reason else "0", scope.subject, (target,), (), query, scope.request, reason)
+def _record(scope: Scope, target: str, query: str, patients: tuple[str, ...] = (), *, reason: str = "") -> AuditRecord:
+    return AuditRecord("E" if query else "R", READ, "4" if reason else "0", scope.subject, (target,), patients, query, scope.request, reason)

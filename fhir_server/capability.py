@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from chartloop.kernel import clock
+from fhir_server import audit_query
 from fhir_server.interactions.search_compartment import COMPARTMENTS
 from fhir_server.media_types import NAMES
 from fhir_server.operations import table
@@ -72,7 +73,7 @@ def capability_statement(base: str, interactions: tuple[str, ...], built: Built)
             "extension": [_oauth_uris(base)],
         },
         "documentation": _searching(),
-        "resource": [_resource(type_, on_types, built, leading[type_]) for type_ in sorted(set(TYPE_IDS) - _INTERNAL)],
+        "resource": [_audit_events() if type_ in _INTERNAL else _resource(type_, on_types, built, leading[type_]) for type_ in sorted(TYPE_IDS)],
         "interaction": [{"code": code} for code in on_system],
         "searchParam": [*_of_all(built), {"name": "_type", "type": "token"}],
         "compartment": [f"http://hl7.org/fhir/CompartmentDefinition/{code[0].lower() + code[1:]}" for code in COMPARTMENTS],
@@ -134,6 +135,12 @@ def _resource(type_: str, interactions: Sequence[str], built: Built, leading: Se
         "searchParam": [*listed, *_OF_THE_WHOLE],
         **({"operation": operations} if (operations := table.of_type(type_)) else {}),
     }
+
+
+def _audit_events() -> dict[str, Any]:
+    """The audit log, which is read alone."""
+    listed = [{"name": name, "type": kind} for name, kind in sorted(audit_query.SEARCHED.items())]
+    return {"type": "AuditEvent", "interaction": [{"code": "read"}, {"code": "search-type"}], "versioning": "no-version", "searchParam": listed}
 
 
 def _published(param: SearchParam) -> str:

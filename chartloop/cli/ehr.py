@@ -26,7 +26,9 @@ def link(data: Path | None, as_json: bool, role: str, user: str, display: str, b
     """Print a link that opens the EHR once, as one person."""
     from chartloop.app import base_url as configured
     from chartloop.app import open_kernel
+    from chartloop.cli.operator import operator
     from chartloop.kernel.access.subject import Subject
+    from chartloop.kernel.audit.record import AuditRecord
     from chartloop.kernel.errors import Invalid
     from smart_apps.sessions import Sessions
 
@@ -36,6 +38,7 @@ def link(data: Path | None, as_json: bool, role: str, user: str, display: str, b
         if role not in policies.roles:
             raise Invalid(f"There is no such role. Roles: {' '.join(policies.roles)}", code="value")
         person = Subject(id=f"user:{user or role}", role=role, user=user, scopes=tuple(policies.scopes["default"]))
+        kernel.audit.access(AuditRecord("C", "token-issued", "0", operator(), ("ehr/ticket", f"role/{role}", *filter(None, (user,))), ()))
         ticket = Sessions(kernel.database).mint_ticket(person, display or user or role)
     url = f"{(base_url or configured(settings)).rstrip('/')}/ehr/enter?ticket={ticket}"
     click.echo(json.dumps({"url": url}) if as_json else url)

@@ -18,13 +18,18 @@ from chartloop.cli.options import data_option, settings_of
 def token(data: Path | None, role: str, user: str, patient: str, scope: str) -> None:
     """Print a bearer token; it ends after auth.token_ttl_s."""
     from chartloop.app import open_kernel
+    from chartloop.cli.operator import operator
+    from chartloop.kernel.audit.record import AuditRecord
     from chartloop.kernel.auth import issue_for_cli
+    from chartloop.kernel.db_session import Tx
 
     settings = settings_of(data)
     with open_kernel(settings) as kernel:
-        issued = kernel.database.write(
-            lambda tx: issue_for_cli(
-                tx, kernel.access.policies, role, user=user, patient=patient, scopes=scope.split(), ttl_s=settings.auth.token_ttl_s
-            )
-        )
+
+        def issue(tx: Tx) -> str:
+            made = issue_for_cli(tx, kernel.access.policies, role, user=user, patient=patient, scopes=scope.split(), ttl_s=settings.auth.token_ttl_s)
+            kernel.audit.change(tx, AuditRecord("C", "token-issued", "0", operator(), (f"role/{role}", *filter(None, (user,))), (), f"scope={scope}"))
+            return made
+
+        issued = kernel.database.write(issue)
     click.echo(issued)

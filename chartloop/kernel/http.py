@@ -31,6 +31,9 @@ PAGE_HEADERS: Mapping[str, str] = {
 }
 """For pages that people look at."""
 
+WHO = "chartloop.who"
+"""Who sent a request, once that is known: where a record is made of it that knows no more. No header reaches this name."""
+
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _BEARER = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/-]+=*)")
 EXPOSED = (
@@ -100,7 +103,7 @@ def with_common_headers(app: WsgiApp, *, origins: Collection[str] = (), defaults
     """Wrap an application: request id, security headers where it set none of its own, CORS and its preflight."""
 
     def wrapped(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        environ["chartloop.request_id"] = request_id(environ)
+        environ["chartloop.request_id"] = environ.get("chartloop.request_id") or request_id(environ)
         origin = str(environ.get("HTTP_ORIGIN", ""))
         preflight = environ.get("REQUEST_METHOD") == "OPTIONS" and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
         ours = [("X-Request-Id", environ["chartloop.request_id"]), *cors_headers(origin, origins, preflight=preflight)]

@@ -24,6 +24,7 @@ METRICS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "chartloop_events_oldest_age_seconds": ("gauge", "Age of the oldest event that waits.", ("consumer",)),
     "chartloop_events_behind": ("gauge", "Events that the consumer has not looked at yet.", ("consumer",)),
     "chartloop_dead_letters": ("gauge", "Dead letters that wait for a decision.", ()),
+    "chartloop_audit_disagrees": ("gauge", "1 where the audit log and the places of its tree heads disagree, so that nothing is sealed.", ()),
     "chartloop_audit_unsealed": ("gauge", "Changes in the audit log that no signed tree head covers yet.", ()),
 }
 """Every metric: its type, what it means, its labels."""
@@ -78,7 +79,7 @@ def _queues(session: Session) -> Iterator[Metric]:
     for consumer, count in session.all(_BEHIND):
         behind.add_metric([consumer], float(count))
     yield from (depth, age, behind)
-    for name, statement in (("chartloop_dead_letters", "SELECT count(*) FROM dead_letter"), ("chartloop_audit_unsealed", _UNSEALED)):
+    for name, statement in _COUNTS:
         row = session.one(statement)
         gauge = _gauge(name)
         gauge.add_metric([], float(row[0]) if row else 0.0)
@@ -98,4 +99,9 @@ _UNSEALED = (
     "SELECT count(*) FROM audit_change c WHERE (c.xid, c.seq) >"
     " (coalesce((SELECT change_xid FROM audit_head ORDER BY size DESC LIMIT 1), -1),"
     " coalesce((SELECT change_seq FROM audit_head ORDER BY size DESC LIMIT 1), 0))"
+)
+_COUNTS = (
+    ("chartloop_dead_letters", "SELECT count(*) FROM dead_letter"),
+    ("chartloop_audit_disagrees", "SELECT count(*) FROM audit_state WHERE name = 'anchor-mismatch'"),
+    ("chartloop_audit_unsealed", _UNSEALED),
 )

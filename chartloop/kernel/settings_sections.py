@@ -109,6 +109,9 @@ class AuditSettings(Section):
     seal_interval_s: float = Field(default=1.0, gt=0, description="How often records are sealed under a signed tree head.")
     segment_max_bytes: int = Field(default=64_000_000, ge=1024, description="Size at which the journal starts a new file.")
     heads_file: Path | None = Field(default=None, description="Where tree heads are written outside the database; empty is DATA/audit/heads.jsonl.")
+    anchor_file: Path | None = Field(default=None, description="A second file for tree heads, on a volume that only grows or that another account owns; empty is none.")
+    timezone: str = Field(default="UTC", pattern=r"^[A-Za-z0-9_+\-]+(/[A-Za-z0-9_+\-]+)*$", description="Where the house is: what counts as night on the privacy officer's page.")
+    retention_years: float = Field(default=0.0, ge=0, description="Age at which records are let go of by sealed segment; 0 keeps all. HIPAA asks for six years.")
 
 
 class OidcSettings(Section):

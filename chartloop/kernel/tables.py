@@ -126,6 +126,33 @@ AUDIT_PATIENT = sa.Table(
     sqlite_with_rowid=False,
 )
 
+# What one record says of itself, so that the log is asked by agent, kind and time without being walked.
+AUDIT_ENTRY = sa.Table(
+    "audit_entry",
+    METADATA,
+    _big("seq", key=True),
+    _big("recorded"),
+    _text("action"),
+    _text("outcome"),
+    _text("interaction"),
+    _text("agent"),
+    sa.Index("audit_entry_by_agent", "agent", "seq"),
+    sa.Index("audit_entry_by_interaction", "interaction", "seq"),
+    sa.Index("audit_entry_by_time", "recorded", "seq"),
+)
+
+# Which records touched a resource; `entity` is a hash of its name, so a match is looked at again.
+AUDIT_ENTITY = sa.Table(
+    "audit_entity",
+    METADATA,
+    _big("entity", key=True),
+    _big("seq", key=True),
+    sqlite_with_rowid=False,
+)
+
+# What the log must remember of itself: how far down it is indexed, what was published where, which policies were last in force.
+AUDIT_STATE = sa.Table("audit_state", METADATA, _text("name", key=True), _text("value"), sqlite_with_rowid=False)
+
 AUDIT_SEGMENT = sa.Table("audit_segment", METADATA, _big("id", key=True), _text("name"), _big("sealed"))
 
 AUDIT_HEAD = sa.Table(

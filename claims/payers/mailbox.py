@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from chartloop.kernel.audit.journal import Audit
 from chartloop.kernel.db import Database, Tx
 from chartloop.kernel.inbox import accept
 from chartloop.kernel.outbox import Outbox
@@ -15,6 +16,7 @@ from claims.interchange_store import RECEIVED, add_interchange, mailbox_position
 from claims.payers.breaker import Breakers, PayerResting
 from claims.payers.client import EgressRefused, NotReached, OutcomeUnknown, PayerClient
 from claims.payers.directory import Directory
+from claims.payers.trail import answer_record
 
 _log = logging.getLogger(__name__)
 _PAGE = 100
@@ -23,8 +25,9 @@ _PAGE = 100
 class Mailboxes:
     """Takes what payers put out for us."""
 
-    def __init__(self, db: Database, outbox: Outbox, directory: Directory, client: PayerClient, breakers: Breakers) -> None:
-        """Take the store of interchanges, the events, and the payers."""
+    def __init__(self, db: Database, outbox: Outbox, directory: Directory, client: PayerClient, breakers: Breakers, audit: Audit) -> None:
+        """Take the store of interchanges, the events, the payers and the audit log."""
+        self._audit = audit
         self._db, self._outbox, self._directory, self._client, self._breakers = db, outbox, directory, client, breakers
         self._lock = threading.Lock()
         self._busy: set[str] = set()
@@ -73,7 +76,8 @@ class Mailboxes:
                 return count
 
     def _take(self, payer: str, item: Mapping[str, Any], tx: Tx) -> None:
-        receive(tx, self._outbox, payer, str(item["body"]).encode("utf-8", "surrogatepass"))
+        if receive(tx, self._outbox, payer, str(item["body"]).encode("utf-8", "surrogatepass")):
+            self._audit.change(tx, answer_record(payer, int(item["n"])))
         set_mailbox_position(tx, payer, int(item["n"]))
 
 

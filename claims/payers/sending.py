@@ -3,6 +3,7 @@
 import logging
 
 from chartloop.kernel import clock
+from chartloop.kernel.audit.journal import Audit
 from chartloop.kernel.db import Database, Tx
 from chartloop.kernel.events import Event
 from chartloop.kernel.worker import Later, Once, Permanent
@@ -12,6 +13,7 @@ from claims.interchange_store import QUEUED, REJECTED, SENDING, SENT, UNKNOWN, S
 from claims.payers.breaker import Breakers, PayerResting
 from claims.payers.client import EgressRefused, NotReached, OutcomeUnknown, PayerClient, Refused
 from claims.payers.directory import Directory
+from claims.payers.trail import sent_record
 
 _log = logging.getLogger(__name__)
 
@@ -25,10 +27,19 @@ class SendingConsumer:
     isolation = "key"
 
     def __init__(
-        self, db: Database, chart: Chart, directory: Directory, client: PayerClient, breakers: Breakers, *, retry_s: float = 2.0, max_age_s: float = 86_400.0
+        self,
+        db: Database,
+        chart: Chart,
+        directory: Directory,
+        client: PayerClient,
+        breakers: Breakers,
+        audit: Audit,
+        *,
+        retry_s: float = 2.0,
+        max_age_s: float = 86_400.0,
     ) -> None:
-        """Take the queue, the payers, and how long to try."""
-        self._db, self._chart, self._directory, self._client, self._breakers = db, chart, directory, client, breakers
+        """Take the queue, the payers, the audit log, and how long to try."""
+        self._db, self._chart, self._directory, self._client, self._breakers, self._audit = db, chart, directory, client, breakers, audit
         self._retry_s, self._max_age_s = retry_s, max_age_s
 
     def handle(self, event: Event, once: Once) -> None:
@@ -70,16 +81,22 @@ class SendingConsumer:
         raise Later(max(self._retry_s, self._breakers.rest_s / 4))
 
     def _finish(self, row: StoredInterchange, state: str, note: str, once: Once) -> None:
+        said = sent_record(self._db, self._chart, row, state)
+
         def work(tx: Tx) -> None:
             once(tx)
+            self._audit.change(tx, said)
             # An answer may have come by the mailbox before the call returned: then it stays acknowledged.
             move(tx, row.id, [SENDING, UNKNOWN], state, note=note[:200])
 
         self._db.write(work)
 
     def _unknown(self, row: StoredInterchange, why: str, once: Once) -> None:
+        said = sent_record(self._db, self._chart, row, UNKNOWN)
+
         def work(tx: Tx) -> None:
             once(tx)
+            self._audit.change(tx, said)
             move(tx, row.id, [SENDING], UNKNOWN, note=why[:200])
 
         self._ask(UNKNOWN_OUTCOME, row)

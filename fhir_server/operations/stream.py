@@ -6,6 +6,7 @@ The audit record with the patients concerned is durable before the first resourc
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from chartloop.kernel.access.scope import Scope
@@ -14,6 +15,9 @@ from fhir_server.rows import by_rids
 from fhir_server.store import Store, Stored, acting, require
 from fhir_server.type_ids import TYPE_IDS
 from fhir_server.visible import visible
+
+EXPORT: Final = "export"
+"""Interaction of the record: what leaves here leaves in bulk."""
 
 _PART: Final = 500
 
@@ -24,7 +28,7 @@ def stream(store: Store, scope: Scope, types: Sequence[str]) -> Iterator[Stored]
     with refusals_audited(store, scope, ",".join(types)):
         for type_ in types:
             require(store, scope, type_)
-    store.audit.access(record(scope, types, _patients(store, scope, types), query="stream"))
+    store.audit.access(replace(record(scope, types, _patients(store, scope, types), query="stream"), interaction=EXPORT))
     for type_ in types:
         yield from _of_type(store, scope, type_)
 

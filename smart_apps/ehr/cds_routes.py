@@ -8,12 +8,11 @@ from flask import render_template, request
 from markupsafe import Markup
 
 from chartloop.kernel.errors import Forbidden, Invalid, NotFound
-from chartloop.kernel.ids import request_id
 from smart_apps.ehr import views
 from smart_apps.ehr.cds_cards import Reason
 from smart_apps.ehr.cds_client import CdsError, Exchange
 from smart_apps.ehr.cds_visit import CdsVisit, override
-from smart_apps.ehr.ehr import check_csrf, current_session
+from smart_apps.ehr.ehr import check_csrf, current_session, request_number
 from smart_apps.ehr.markdown import markdown_to_html
 from smart_apps.ehr.traffic import exchange_to_traffic
 
@@ -44,7 +43,7 @@ def cards_route(routes: Blueprint, ehr: Ehr) -> None:
         if chart.read(f"Patient/{id_}") is None:
             raise NotFound
         launch_urls = {app.launch_url: app.client_id for app in ehr.apps()}
-        number = request_id()
+        number = request_number()
         visit = CdsVisit(ehr.cds, ehr.database, lambda subject: ehr.chart_as(subject, number), fhir_base=ehr.server.fhir_base, launch_urls=launch_urls)
         said = visit.cards(session, id_)
         traffic = [exchange_to_traffic(c.exchange) for c in said if c.exchange is not None]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from flask import request
 
 from chartloop.kernel.errors import Forbidden, Unauthenticated
-from chartloop.kernel.ids import request_id
+from chartloop.kernel.http import WHO, request_id
 from smart_apps.ehr.chart import Chart
 from smart_apps.server import clients
 from smart_apps.server.routes import COOKIE
@@ -47,11 +47,16 @@ class Ehr:
 
     def chart(self, session: EhrSession) -> Chart:
         """Open the chart for one request of one person."""
-        return self.chart_as(session.subject, request_id())
+        return self.chart_as(session.subject, request_number())
 
     def chart_as(self, subject: Subject, request: str) -> Chart:
         """Open the chart for one request of anybody."""
         return Chart(self.repository, self.database, self.access, subject, request, fhir_base=self.server.fhir_base)
+
+
+def request_number() -> str:
+    """Give the number of the request that is being answered, for its audit records."""
+    return str(request.environ.get("chartloop.request_id") or request_id(request.environ))
 
 
 def current_session(ehr: Ehr) -> EhrSession:
@@ -64,6 +69,7 @@ def current_session(ehr: Ehr) -> EhrSession:
     if found is None:
         message = "Sign in, or enter by the link that your administrator gave you."
         raise Unauthenticated(message)
+    request.environ[WHO] = found.subject
     return found
 
 

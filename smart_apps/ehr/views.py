@@ -35,6 +35,7 @@ def places(chart: Chart) -> list[Place]:
         (Place("ehr.work", "Work list"), chart.may("search", "Task") and chart.may_take("Task")),
         (Place("ehr.patients", "Patients"), chart.may("search", "Patient")),
         (Place("ehr.claims", "Claims"), chart.may("search", "Claim")),
+        (Place("privacy.home", "Privacy"), chart.may("audit-read", "AuditEvent")),
         (Place("omop.home", "Research"), chart.may("omop-read", "omop")),
     )
     return [place for place, offered in every if offered]

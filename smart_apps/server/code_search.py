@@ -9,6 +9,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from chartloop.kernel import auth
 from chartloop.kernel.errors import Unauthenticated
+from chartloop.kernel.http import WHO
 
 if TYPE_CHECKING:
     from chartloop.kernel.db import Database
@@ -30,7 +31,7 @@ def blueprint(database: Database, search: Search) -> Blueprint:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         try:
             with database.read() as db:
-                auth.authenticate(db, token if scheme.lower() == "bearer" else "")
+                request.environ[WHO] = auth.authenticate(db, token if scheme.lower() == "bearer" else "")
         except Unauthenticated as error:
             answer = jsonify(error="invalid_token", error_description=str(error))
             answer.status_code = 401

@@ -3,11 +3,15 @@
 Spec: https://www.rfc-editor.org/rfc/rfc6962#section-3.5 (the idea; the encoding is canonical JSON signed with Ed25519)
 """
 
+import fcntl
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -39,7 +43,11 @@ class TreeHead:
 
     def line(self) -> str:
         """Write the head as a line of the heads file."""
-        return json.dumps({**json.loads(self.statement()), "signature": self.signature.hex()}, sort_keys=True)
+        return json.dumps(self.json(), sort_keys=True)
+
+    def json(self) -> dict[str, Any]:
+        """Give the head as members."""
+        return {**json.loads(self.statement()), "signature": self.signature.hex()}
 
 
 def sign(key: Ed25519PrivateKey, size: int, root: bytes, recorded: int, previous: bytes) -> TreeHead:
@@ -80,14 +88,21 @@ def read_heads(file: Path) -> list[TreeHead]:
     return [head for line in lines if line and (head := head_of(line)) is not None]
 
 
-def append_heads(file: Path, heads: list[TreeHead]) -> None:
-    """Append heads to the file and make them durable."""
+@contextmanager
+def appending(file: Path) -> Iterator[int]:
+    """Open a heads file to append to it, alone among all processes."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     try:
-        size = os.fstat(handle).st_size
-        torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
-        os.write(handle, (("\n" if torn else "") + "".join(f"{head.line()}\n" for head in heads)).encode())
-        os.fsync(handle)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield handle
     finally:
         os.close(handle)
+
+
+def append_heads(handle: int, heads: list[TreeHead]) -> None:
+    """Append heads to an open file and make them durable."""
+    size = os.fstat(handle).st_size
+    torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
+    os.write(handle, (("\n" if torn else "") + "".join(f"{head.line()}\n" for head in heads)).encode())
+    os.fsync(handle)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from chartloop.kernel.audit.record import PLAIN_JSON, AuditRecord, encode, leaf_of
+from chartloop.kernel.audit.requests import Requests
 from chartloop.kernel.audit.segment import SegmentWriter
 from chartloop.kernel.db_session import Tx
 
@@ -21,16 +22,27 @@ class Audit:
     def __init__(self, data: Path, *, segment_max_bytes: int = 64_000_000) -> None:
         """Keep the journal of this process under the data directory."""
         self._writer = SegmentWriter(audit_directory(data), max_bytes=segment_max_bytes)
+        self.requests = Requests()
 
     def change(self, tx: Tx, record: AuditRecord) -> None:
         """Record a change with it: both are durable, or neither."""
-        body = encode(record)
+        self.record(tx, record, self.requests.origin(record.request))
+        durable = self.requests.when_durable(record.request)
+        if durable is not None:
+            tx.after_commit(durable)
+
+    @staticmethod
+    def record(tx: Tx, record: AuditRecord, origin: str = "") -> None:
+        """Record what belongs to no request, with a change: both are durable, or neither."""
+        body = encode(record, origin)
         tx.run(_STATEMENTS[tx.dialect], (PLAIN_JSON, leaf_of(body), body))
 
     def access(self, *records: AuditRecord) -> None:
         """Record accesses; return when all of them are on disk, with one wait, raise Unavailable when they cannot be."""
         if records:
-            self._writer.append(*map(encode, records))
+            self._writer.append(*(encode(record, self.requests.origin(record.request)) for record in records))
+            for record in records:
+                self.requests.durable(record.request)
 
     def close(self) -> None:
         """Close the journal."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from chartloop.kernel.audit.segment import HEADER_SIZE, unframe
-from chartloop.kernel.db_session import Session
+from chartloop.kernel.db_session import Row, Session
 
 _LENGTH_BYTES = 4
 _END = 2**62
+_CHUNK = 500
 
 
 class SealedRecord(NamedTuple):
@@ -29,19 +31,48 @@ def sealed_records(session: Session, directory: Path, before: int | None, limit:
         limit: Most records.
     """
     below = _END if before is None else before
-    rows = session.all("SELECT seq, source, position FROM audit_leaf WHERE seq < ? ORDER BY seq DESC LIMIT ?", (below, limit))
+    return _read(session, directory, session.all("SELECT seq, source, position FROM audit_leaf WHERE seq < ? ORDER BY seq DESC LIMIT ?", (below, limit)))
+
+
+def records_at(session: Session, directory: Path, numbers: Sequence[int]) -> list[SealedRecord]:
+    """Read records by their numbers, the newest first; one whose bytes are gone or altered is left out."""
+    rows: list[Row] = []
+    for at in range(0, len(numbers), _CHUNK):
+        part = numbers[at : at + _CHUNK]
+        rows += session.all(f"SELECT seq, source, position FROM audit_leaf WHERE seq IN ({', '.join('?' * len(part))})", part)
+    return _read(session, directory, sorted(rows, reverse=True))
+
+
+def _read(session: Session, directory: Path, rows: Sequence[Row]) -> list[SealedRecord]:
+    found = record_bytes(session, directory, rows)
+    return [SealedRecord(int(seq), found[int(seq)]) for seq, _, _ in rows if int(seq) in found]
+
+
+def record_bytes(session: Session, directory: Path, rows: Sequence[Row]) -> dict[int, bytes]:
+    """Read the bytes of records by their number; those that are gone or altered are left out.
+
+    Args:
+        session: Where changes are.
+        directory: Where the journal's segments are.
+        rows: Number, source and position of each.
+    """
     names = {int(number): str(name) for number, name in session.all("SELECT id, name FROM audit_segment")}
-    found = []
+    changes = _changes(session, [position for _, source, position in rows if source == 0])
+    found: dict[int, bytes] = {}
     for seq, source, position in rows:
-        body = _change(session, position) if source == 0 else _access(directory / names.get(source, ""), position)
+        body = changes.get(position) if source == 0 else _access(directory / names.get(source, ""), position)
         if body is not None:
-            found.append(SealedRecord(int(seq), body))
+            found[int(seq)] = body
     return found
 
 
-def _change(session: Session, seq: int) -> bytes | None:
-    row = session.one("SELECT body FROM audit_change WHERE seq = ?", (seq,))
-    return bytes(row[0]) if row else None
+def _changes(session: Session, numbers: Sequence[int]) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    for at in range(0, len(numbers), _CHUNK):
+        part = numbers[at : at + _CHUNK]
+        rows = session.all(f"SELECT seq, body FROM audit_change WHERE seq IN ({', '.join('?' * len(part))})", part)
+        found.update((int(seq), bytes(body)) for seq, body in rows)
+    return found
 
 
 def _access(file: Path, position: int) -> bytes | None:

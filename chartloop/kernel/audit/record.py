@@ -44,14 +44,15 @@ class AuditRecord:
     reason: str = ""
 
 
-def encode(record: AuditRecord) -> bytes:
-    """Write a record as canonical JSON, with an id and the time."""
+def encode(record: AuditRecord, origin: str = "") -> bytes:
+    """Write a record as canonical JSON, with an id and the time, and the network address that it came from if one is known."""
     who = record.subject
     return _encoder.encode(
         {
             "action": record.action,
             "id": ids.public_id(),
             "interaction": record.interaction,
+            **({"origin": origin} if origin else {}),
             "outcome": record.outcome,
             "patients": record.patients,
             "query": record.query,
@@ -72,19 +73,49 @@ def encode(record: AuditRecord) -> bytes:
     )
 
 
-class _Patients(msgspec.Struct):
+class Who(msgspec.Struct):
+    """Who asked, as it is kept."""
+
+    id: str = ""
+    user: str = ""
+    role: str = ""
+    purpose: str = ""
+    client: str = ""
+    session: str = ""
+    patient: str = ""
+
+
+class Kept(msgspec.Struct):
+    """A record as it is read back; AuditRecord says what each member is."""
+
+    action: str = ""
+    id: str = ""
+    interaction: str = ""
+    outcome: str = ""
+    origin: str = ""
     patients: tuple[str, ...] = ()
+    query: str = ""
+    reason: str = ""
+    recorded: int = 0
+    request: str = ""
+    subject: Who = msgspec.field(default_factory=Who)
+    targets: tuple[str, ...] = ()
+
+    @property
+    def agent(self) -> str:
+        """Who asked: the person in the chart, or the account or engine."""
+        return self.subject.user or self.subject.id
 
 
-_patients = msgspec.json.Decoder(_Patients)
+_kept = msgspec.json.Decoder(Kept)
 
 
-def patients_of(body: bytes) -> tuple[str, ...]:
-    """Read the patients concerned from a stored record; none from one that cannot be read: verification says that."""
+def read_kept(body: bytes) -> Kept | None:
+    """Read a stored record; None for one that cannot be read: verification says that."""
     try:
-        return _patients.decode(body).patients
+        return _kept.decode(body)
     except msgspec.DecodeError:
-        return ()
+        return None
 
 
 def leaf_of(body: bytes) -> bytes:

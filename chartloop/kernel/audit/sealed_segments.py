@@ -17,9 +17,20 @@ class SealedSegments:
         self._files = {int(number): directory / str(name) for number, name, _ in rows}
         self._data: dict[int, bytes | mmap.mmap] = {}
         self._next: dict[int, int] = {}
+        self.body: bytes | None = None
+        """The record that was looked at last."""
+
+    def name(self, source: int) -> str:
+        """Return the name of a segment's file."""
+        return self._files[source].name if source in self._files else ""
+
+    def is_gone(self, source: int) -> bool:
+        """Whether a segment's file is not there."""
+        return source in self._files and not self._files[source].exists()
 
     def problem(self, source: int, position: int, leaf: bytes) -> str:
         """Say what is wrong with a sealed access; empty when nothing is."""
+        self.body = None
         if source not in self._files:
             return "its journal segment is not known"
         name = self._files[source].name
@@ -27,7 +38,7 @@ class SealedSegments:
         expected = self._next.get(source, len(MAGIC))
         if framed is None:
             return f"the record of an access is missing or altered in {name}"
-        self._next[source] = framed.end
+        self._next[source], self.body = framed.end, framed.body
         if leaf_of(framed.body) != leaf:
             return f"the record of an access was altered in {name}"
         return "" if position == expected else f"something lies before it in {name} that was not sealed"

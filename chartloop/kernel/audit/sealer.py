@@ -1,5 +1,6 @@
 """The sealer: takes committed rows and journal segments into one log, under signed tree heads."""
 
+import logging
 import os
 import threading
 from contextlib import suppress
@@ -9,14 +10,20 @@ from typing import NamedTuple
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chartloop.kernel import clock
-from chartloop.kernel.audit.heads import NO_HEAD, TreeHead, append_heads, read_heads, sign
-from chartloop.kernel.audit.journal import audit_directory
+from chartloop.kernel.access.subject import Subject
+from chartloop.kernel.audit import state
+from chartloop.kernel.audit.anchors import MISMATCH, Anchors, heads_files
+from chartloop.kernel.audit.heads import NO_HEAD, TreeHead, sign
+from chartloop.kernel.audit.index import INDEXED_FROM, add_to_index, index_older
+from chartloop.kernel.audit.journal import Audit, audit_directory
 from chartloop.kernel.audit.merkle import Frontier
-from chartloop.kernel.audit.record import leaf_of, patients_of
+from chartloop.kernel.audit.record import AuditRecord, Kept, leaf_of, read_kept
 from chartloop.kernel.audit.segment import HEADER_SIZE, MAGIC, frames, segments, unframe
 from chartloop.kernel.db_session import Database, Session, Tx
 from chartloop.kernel.errors import Conflict
 
+_log = logging.getLogger(__name__)
+_SEALER = Subject(id="engine:audit", role="")
 HEAD_COLUMNS = "size, root, recorded, previous, signature"
 _BATCH = 2000
 _READ_BYTES = 4 * 1024 * 1024
@@ -33,10 +40,10 @@ class _Tail(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """Records that are not sealed yet; entries are (leaf, source, position), patients (place in entries, reference)."""
+    """Records that are not sealed yet; entries are (leaf, source, position), and what each says of itself."""
 
     entries: list[tuple[bytes, int, int]]
-    patients: list[tuple[int, str]]
+    kept: list[Kept | None]
     segments: list[tuple[int, str, int]]
     xid: int
     seq: int
@@ -45,24 +52,55 @@ class _Found(NamedTuple):
 class Sealer:
     """Seals what is durable; any process may, one at a time succeeds."""
 
-    def __init__(self, database: Database, data: Path, key: Ed25519PrivateKey, *, heads_file: Path | None = None) -> None:
-        """Seal the audit log of this database and of this data directory."""
+    def __init__(self, database: Database, data: Path, key: Ed25519PrivateKey, *, heads_file: Path | None = None, anchor_file: Path | None = None) -> None:
+        """Seal the audit log of this database and of this data directory, and publish heads in one place or two."""
         self._db = database
+        self._data = data
         self._directory = audit_directory(data)
-        self._heads_file = heads_file or self._directory / "heads.jsonl"
+        self._anchors = Anchors(heads_files(self._directory, heads_file, anchor_file))
         self._key = key
         self._lock = threading.Lock()
-        self._published: int | None = None
+        self._told: bool | None = None
+        """Whether a disagreement was told; None: nobody has looked yet."""
 
     def seal(self) -> int:
-        """Seal everything there is; return how many records."""
+        """Seal everything there is; return how many records.
+
+        Where the places outside speak against the log, nothing is sealed: a head that is signed over it would cover that up. Records go
+        on being kept, and sealing goes on when somebody has looked (`chartloop audit anchor`).
+        """
         with self._lock:
+            if not self._agreed():
+                return 0
             sealed = 0
             with suppress(Conflict):  # another process has sealed these records
                 while count := self._seal_batch():
                     sealed += count
-            self._publish_heads()
+            with self._db.read() as session:
+                self._anchors.publish(session)
+            index_older(self._db, self._directory)
             return sealed
+
+    def _agreed(self) -> bool:
+        """Whether the places outside agree with the log; where they do not, say so once: in the log, to who looks after it, and to this process's log."""
+        problems = self._anchors.problems(self._db)
+        if not problems:
+            if self._told is not False:  # at the start, and after a disagreement
+                self._db.write(lambda tx: state.forget(tx, MISMATCH))
+                self._told = False
+            return True
+        if not self._told:
+            _log.error("The audit log and its heads outside disagree; nothing is sealed.", extra={"action": f"audit.{MISMATCH}", "problems": problems})
+            self._told = True
+        with self._db.read() as session:
+            known = state.value(session, MISMATCH)
+        if known != problems[0]:
+            self._db.write(lambda tx: self._alarm(tx, problems[0]))
+        return False
+
+    def _alarm(self, tx: Tx, problem: str) -> None:
+        state.remember(tx, MISMATCH, problem)
+        Audit.record(tx, AuditRecord("E", MISMATCH, "8", _SEALER, ("audit/heads",), (), reason=problem))
 
     def _seal_batch(self) -> int:
         with self._db.read(snapshot=True) as session:
@@ -92,8 +130,7 @@ class Sealer:
             (tail.xid, tail.seq, _BATCH),
         )
         xid, seq = (rows[-1][0], rows[-1][1]) if rows else (tail.xid, tail.seq)
-        patients = [(at, patient) for at, row in enumerate(rows) for patient in patients_of(bytes(row[3]))]
-        return _Found([(leaf, 0, number) for _, number, leaf, _ in rows], patients, [], xid, seq)
+        return _Found([(leaf, 0, number) for _, number, leaf, _ in rows], [read_kept(bytes(row[3])) for row in rows], [], xid, seq)
 
     def _accesses(self, session: Session, found: _Found) -> None:
         """Add what segments hold beyond their sealed part."""
@@ -107,7 +144,7 @@ class Sealer:
                 continue
             end = sealed
             for framed in frames(_durable_bytes(file, sealed), sealed):
-                found.patients.extend((len(found.entries), patient) for patient in patients_of(framed.body))
+                found.kept.append(read_kept(framed.body))
                 found.entries.append((leaf_of(framed.body), number, framed.position))
                 end = framed.end
                 if len(found.entries) >= _BATCH:
@@ -119,8 +156,9 @@ class Sealer:
     def _store(self, tx: Tx, first: int, found: _Found, head: TreeHead, frontier: Frontier) -> None:
         rows = [(first + at, *entry) for at, entry in enumerate(found.entries)]
         tx.many("INSERT INTO audit_leaf (seq, leaf, source, position) VALUES (?, ?, ?, ?)", rows)
-        concerned = {(patient, first + at) for at, patient in found.patients}
-        tx.many("INSERT INTO audit_patient (patient, seq) VALUES (?, ?)", sorted(concerned))
+        add_to_index(tx, [(first + at, kept) for at, kept in enumerate(found.kept) if kept is not None])
+        if not state.value(tx, INDEXED_FROM):
+            state.remember(tx, INDEXED_FROM, str(first))
         tx.many(
             "INSERT INTO audit_segment (id, name, sealed) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET sealed = excluded.sealed",
             found.segments,
@@ -129,16 +167,7 @@ class Sealer:
             f"INSERT INTO audit_head ({HEAD_COLUMNS}, change_xid, change_seq, frontier) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (head.size, head.root, head.recorded, head.previous, head.signature, found.xid, found.seq, frontier.to_bytes()),
         )
-
-    def _publish_heads(self) -> None:
-        """Write heads outside the database, those of a run that was cut off too."""
-        if self._published is None:
-            self._published = max((head.size for head in read_heads(self._heads_file)), default=0)
-        with self._db.read() as session:
-            rows = session.all(f"SELECT {HEAD_COLUMNS} FROM audit_head WHERE size > ? ORDER BY size", (self._published,))
-        if rows:
-            append_heads(self._heads_file, [TreeHead(*row) for row in rows])
-            self._published = rows[-1][0]
+        self._anchors.remember(tx)
 
 
 def _durable_bytes(file: Path, start: int) -> bytes:

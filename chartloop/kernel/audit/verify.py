@@ -4,23 +4,36 @@ Spec: https://www.rfc-editor.org/rfc/rfc6962#section-2.1
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from chartloop.kernel import clock
+from chartloop.kernel.audit import state
+from chartloop.kernel.audit.anchors import Anchors, heads_files
 from chartloop.kernel.audit.findings import Findings
 from chartloop.kernel.audit.heads import NO_HEAD, TreeHead, is_signed, read_heads
+from chartloop.kernel.audit.index import INDEXED_FROM
+from chartloop.kernel.audit.index_check import IndexCheck
 from chartloop.kernel.audit.journal import audit_directory
 from chartloop.kernel.audit.merkle import Frontier
 from chartloop.kernel.audit.record import leaf_of
+from chartloop.kernel.audit.retention import Pruned, tombstones
 from chartloop.kernel.audit.sealed_segments import SealedSegments
 from chartloop.kernel.audit.sealer import HEAD_COLUMNS
 from chartloop.kernel.audit.unsealed import check_changes, check_segments, check_versions
 from chartloop.kernel.db_session import Database, Row, Session
+from chartloop.kernel.errors import ChartloopError
 from chartloop.kernel.keys import signing_key
 
-Versions = Callable[[Session], Iterable[str]]
+VERIFIED: Final = "verified"
+"""Name of the state that says when the log was last checked, what was found, and how many records were sealed."""
+
+Versions = Callable[[Session, int], Iterable[str]]
+"""Lists every version that was stored at or after a microsecond, as "Claim/1/_history/3"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +65,7 @@ def verify(
     *,
     public_key: Ed25519PublicKey | None = None,
     heads_file: Path | None = None,
+    anchor_file: Path | None = None,
     versions: Versions | None = None,
 ) -> VerifyReport:
     """Check the audit log of a data directory, or of a copy of it.
@@ -61,19 +75,27 @@ def verify(
         data_dir: The data directory, with journal and heads.
         public_key: Key to trust; without it the one in the data directory.
         heads_file: Heads kept elsewhere; without it those in the data directory.
-        versions: Lists every stored version ("Claim/1/_history/3"), to be found again in the records of changes.
+        anchor_file: Heads kept in a second place.
+        versions: Lists stored versions, to be found again in the records of changes.
     """
     findings = Findings()
     directory = audit_directory(data_dir)
     key = public_key or signing_key(data_dir / "keys").public_key()
+    files = heads_files(directory, heads_file, anchor_file)
+    for problem in Anchors(files).problems(db):
+        findings.note(problem)
+    outside = {file: read_heads(file) for file in files}  # before the snapshot: the log may grow meanwhile, never the other way round
     with db.read(snapshot=True) as session:
         heads, cursor = _heads(session)
-        _check_chain(heads, read_heads(heads_file or directory / "heads.jsonl"), key, findings)
-        sealed, changes, reader = _check_log(session, directory, heads, findings)
+        _check_chain(heads, key, findings)
+        for file, published in outside.items():
+            _check_outside(heads, published, file, findings)
+        pruned = _pruned(session, heads, findings)
+        sealed, changes, reader = _check_log(session, directory, heads, pruned, findings)
         unsealed = check_changes(session, cursor, changes, findings)
         unsealed += check_segments(directory, reader.sealed, findings)
         if versions is not None:
-            check_versions(session, versions(session), findings)
+            check_versions(session, versions(session, pruned.before), findings)
     return VerifyReport(findings.ok, sealed, unsealed, len(heads), findings.first_bad, findings.bad_head, findings.problems)
 
 
@@ -83,8 +105,19 @@ def _heads(session: Session) -> tuple[list[TreeHead], tuple[int, int]]:
     return [TreeHead(*row[:5]) for row in rows], cursor
 
 
-def _check_chain(heads: list[TreeHead], outside: list[TreeHead], key: Ed25519PublicKey, findings: Findings) -> None:
-    """Check signatures, links, and that what was published outside is still inside."""
+def _pruned(session: Session, heads: list[TreeHead], findings: Findings) -> Pruned:
+    """Read what was let go of, and see that it was old enough when a head was signed over it."""
+    pruned = tombstones(session)
+    if pruned.size:
+        head = next((head for head in heads if head.size == pruned.size), None)
+        if head is None or head.recorded >= pruned.before:
+            findings.note(f"Records 1 to {pruned.size} were let go of, but the signed tree head over them is not as old as that.")
+            return Pruned()
+    return pruned
+
+
+def _check_chain(heads: list[TreeHead], key: Ed25519PublicKey, findings: Findings) -> None:
+    """Check signatures and links."""
     previous = NO_HEAD
     for head in heads:
         if not is_signed(key, head):
@@ -92,19 +125,27 @@ def _check_chain(heads: list[TreeHead], outside: list[TreeHead], key: Ed25519Pub
         if head.previous != previous:
             findings.head(head.size, "it does not continue the head before it")
         previous = head.link()
+
+
+def _check_outside(heads: list[TreeHead], outside: list[TreeHead], file: Path, findings: Findings) -> None:
+    """See that what was published is still inside, and that no two heads were published for one size."""
     inside = {head.size: head for head in heads}
+    seen: dict[int, TreeHead] = {}
     for head in outside:
-        if head.size not in inside:
+        if seen.setdefault(head.size, head) != head:
+            findings.head(head.size, f"{file.name} holds two different ones of this size: the log was forked")
+        elif head.size not in inside:
             findings.head(head.size, "it was published outside the database and is missing inside")
         elif head != inside[head.size]:
             findings.head(head.size, "outside the database another one was published for this size")
 
 
 def _check_log(
-    session: Session, directory: Path, heads: list[TreeHead], findings: Findings
+    session: Session, directory: Path, heads: list[TreeHead], pruned: Pruned, findings: Findings
 ) -> tuple[int, int, SealedSegments]:
-    """Check every sealed record and the tree over them; count records and changes."""
+    """Check every sealed record and the tree over them; count records and changes that are there."""
     reader = SealedSegments(directory, session.all("SELECT id, name, sealed FROM audit_segment ORDER BY id"))
+    index = IndexCheck(max(pruned.size + 1, int(state.value(session, INDEXED_FROM) or 1)))
     tree = Frontier()
     waiting = iter(heads)
     head = next(waiting, None)
@@ -117,10 +158,13 @@ def _check_log(
         if row[0] != tree.size + 1:
             findings.record(tree.size + 1, "it is missing from the log")
             return _rest(tree, rows, changes, reader)
-        problem = _problem_of(row, reader)
+        gone = _was_let_go(row, reader, pruned)
+        problem = "" if gone else _problem_of(row, reader)
         if problem:
             findings.record(row[0], problem)
-        changes += row[2] == 0
+        elif not gone:
+            index.add(row[0], row[5] if row[2] == 0 else reader.body)
+        changes += row[2] == 0 and row[5] is not None
         tree.extend((row[1],))
         if head is not None and tree.size == head.size:
             if tree.root() != head.root:
@@ -130,6 +174,8 @@ def _check_log(
         findings.record(tree.size + 1, f"the log ends before it, but a signed tree head says {heads[-1].size} records")
     elif tree.size and (not heads or heads[-1].size != tree.size):
         findings.record((heads[-1].size if heads else 0) + 1, "no signed tree head covers it")
+    if findings.first_bad is None:
+        index.finish(session, tree.size, findings)
     return tree.size, changes, reader
 
 
@@ -139,8 +185,15 @@ def _rest(tree: Frontier, rows: Iterable[Row], changes: int, reader: SealedSegme
     changes += 1
     for row in rows:
         size += 1
-        changes += row[2] == 0
+        changes += row[2] == 0 and row[5] is not None
     return size, changes, reader
+
+
+def _was_let_go(row: Row, reader: SealedSegments, pruned: Pruned) -> bool:
+    """Whether the bytes of a record are gone as a tombstone says; those that are still there are checked like all others."""
+    if row[0] > pruned.size:
+        return False
+    return row[5] is None if row[2] == 0 else reader.is_gone(row[2]) and reader.name(row[2]) in pruned.segments
 
 
 def _problem_of(row: Row, reader: SealedSegments) -> str:
@@ -153,3 +206,10 @@ def _problem_of(row: Row, reader: SealedSegments) -> str:
     if leaf_of(body) != leaf:
         return "the record of a change was altered"
     return "" if kept_leaf == leaf else "the hash beside the record of a change was altered"
+
+
+def remember_report(db: Database, report: VerifyReport) -> None:
+    """Keep when the log was last checked and what was found, for the privacy officer's page."""
+    said = f"{clock.now_us()} {'ok' if report.ok else 'bad'} {report.sealed}"
+    with suppress(ChartloopError):  # a copy that may only be read is checked all the same
+        db.write(lambda tx: state.remember(tx, VERIFIED, said))

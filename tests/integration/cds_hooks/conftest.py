@@ -17,6 +17,7 @@ from cds_hooks import routes, tables  # noqa: F401  (declares what the database 
 from cds_hooks.chart import Chart
 from cds_hooks.feedback_log import FeedbackLog
 from cds_hooks.risk_card import Surroundings
+from cds_hooks.shown_log import ShownLog
 from cds_hooks.stroke_risk import StrokeRisk
 from chartloop.kernel import auth, auth_tables  # noqa: F401  (declares its table)
 from chartloop.kernel import tables as kernel_tables  # noqa: F401
@@ -67,7 +68,7 @@ class World:
         chart = Chart(self.repository, lambda token: auth.authenticate(self.database, token), FHIR)
         log = FeedbackLog(self.database, self.audit, self.per_day)
         app = Flask(__name__)
-        app.register_blueprint(routes.blueprint(routes.Cds(StrokeRisk(chart, around), log, self.labels.get, KEY, 200_000)))
+        app.register_blueprint(routes.blueprint(routes.Cds(StrokeRisk(chart, around, ShownLog(self.audit, chart.authenticate, FHIR)), log, self.labels.get, KEY, 200_000)))
         self._client = Client(with_common_headers(app.wsgi_app, origins=[EHR_PAGE]))
         self._sealer = Sealer(self.database, self.data, Ed25519PrivateKey.generate())
         self.operator = Scope(Subject(id="test:operator", role="operator", scopes=("system/*.cruds",)), "test", "setup")
@@ -96,6 +97,14 @@ class World:
         return list(answer.get_json()["cards"])
 
     def records(self) -> list[dict[str, Any]]:
+        """Everything in the audit log but what set the stage and that cards were shown, the oldest first."""
+        return [record for record in self.every_record() if record["interaction"] != "prediction-shown"]
+
+    def shown(self) -> list[dict[str, Any]]:
+        """What is recorded of cards that were shown, the oldest first."""
+        return [record for record in self.every_record() if record["interaction"] == "prediction-shown"]
+
+    def every_record(self) -> list[dict[str, Any]]:
         """Everything in the audit log but what set the stage, the oldest first."""
         self._sealer.seal()
         with self.database.read(snapshot=True) as session:

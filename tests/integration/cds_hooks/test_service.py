@@ -143,6 +143,7 @@ def test_an_expired_token_is_412_and_audited(chart, fake_clock):
     fake_clock.advance(61)
     assert "fhirAuthorization.access_token" in refusal(chart.ask(**with_token(token)), 412)
     read, refused = chart.records()
+    assert [(each["subject"]["user"], each["patients"]) for each in chart.shown()] == [("Practitioner/1", ["Patient/p1"])]
     assert (read["outcome"], read["patients"], read["subject"]["user"]) == ("0", ["Patient/p1"], "Practitioner/1")
     assert (refused["outcome"], refused["reason"], refused["subject"]["id"]) == ("4", "unauthenticated", "anonymous")
     assert token not in json.dumps([read, refused])

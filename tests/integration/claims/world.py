@@ -59,10 +59,10 @@ class World:
         self.directory = Directory(self.chart)
         self.client = PayerClient(timeout_s=timeout_s, allow_private=True)
         self.breakers = Breakers(rest_s=rest_s)
-        self.mailboxes = Mailboxes(database, self.outbox, self.directory, self.client, self.breakers)
+        self.mailboxes = Mailboxes(database, self.outbox, self.directory, self.client, self.breakers, self.audit)
         self.release = Release(self.chart, database, self.outbox, self.settings)
         self.jobs = ClaimConsumer(self.chart, Assembly(self.chart), self.release)
-        self.sending = SendingConsumer(database, self.chart, self.directory, self.client, self.breakers, retry_s=0.1)
+        self.sending = SendingConsumer(database, self.chart, self.directory, self.client, self.breakers, self.audit, retry_s=0.1)
         self.answering = AnsweringConsumer(database, self.chart, self.directory)
         settings = WorkerSettings(poll_interval_s=0.05, backoff_s=0.05, attempts=6, lease_s=3.0)
         consumers = [self.jobs, self.sending, self.answering]

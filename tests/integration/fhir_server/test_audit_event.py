@@ -48,6 +48,6 @@ def test_who_may_read_the_log_sees_who_saw_a_patient_and_that_is_logged_once(
     assert first.entries[0].id > events.search(auditor, first.next).entries[0].id
     assert sealer.seal() == 6
     with pytest.raises(Invalid):
-        events.search(auditor, "agent=x")
+        events.search(auditor, "site=x")
     with pytest.raises(NotFound):
         events.read(auditor, "x")

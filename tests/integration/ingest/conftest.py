@@ -21,8 +21,10 @@ from ingest.mllp import MllpServer
 
 
 @pytest.fixture
-def intake(database):
-    return Intake(database, Outbox(TableBus(database), b"secret"))
+def intake(database, tmp_path):
+    audit = Audit(tmp_path / "intake")
+    yield Intake(database, Outbox(TableBus(database), b"secret"), audit)
+    audit.close()
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from chartloop.demo.mllp_client import MllpClient
+from chartloop.kernel.audit.journal import Audit
 from chartloop.kernel.broker_table import TableBus
 from chartloop.kernel.db import create_tables, open_database
 from chartloop.kernel.outbox import Outbox
@@ -21,6 +22,8 @@ from tests.unit.ingest.messages import A04
 ROOT = Path(__file__).parents[3]
 LISTENER = """
 import sys
+from pathlib import Path
+from chartloop.kernel.audit.journal import Audit
 from chartloop.kernel.broker_table import TableBus
 from chartloop.kernel.db import create_tables, open_database
 from chartloop.kernel.outbox import Outbox
@@ -30,7 +33,7 @@ from ingest.mllp import MllpServer
 
 database = open_database(sys.argv[1])
 create_tables(database)
-server = MllpServer(MllpSettings(port=0), Intake(database, Outbox(TableBus(database), b"secret")))
+server = MllpServer(MllpSettings(port=0), Intake(database, Outbox(TableBus(database), b"secret"), Audit(Path(sys.argv[1].removeprefix("sqlite:///")).parent)))
 print(server.start(), flush=True)
 sys.stdin.read()
 """
@@ -41,7 +44,7 @@ def test_while_the_file_is_locked_the_sender_is_told_to_send_again(tmp_path):
     path = tmp_path / "locked.sqlite3"
     database = open_database(f"sqlite:///{path}", busy_timeout_s=0.2)
     create_tables(database)
-    intake = Intake(database, Outbox(TableBus(database), b"secret"))
+    intake = Intake(database, Outbox(TableBus(database), b"secret"), Audit(tmp_path))
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     assert b"\rMSA|AE|M1|" in intake.receive(A04.encode())

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from chartloop.kernel.audit.journal import Audit
 from chartloop.kernel.broker_table import TableBus
 from chartloop.kernel.db import create_tables, open_database
 from chartloop.kernel.outbox import Outbox
@@ -106,7 +107,7 @@ def test_states_are_counted_with_zeroes(database, intake):
 def test_on_a_full_disk_the_sender_is_told_to_send_again_and_nothing_is_half_kept(tmp_path):
     database = open_database(f"sqlite:///{tmp_path / 'full.sqlite3'}")
     create_tables(database)
-    intake = Intake(database, Outbox(TableBus(database), b"secret"))
+    intake = Intake(database, Outbox(TableBus(database), b"secret"), Audit(tmp_path))
     pages = database.write(lambda tx: tx.one("PRAGMA page_count"))[0]
     database.write(lambda tx: tx.all(f"PRAGMA max_page_count = {pages + 2}"))
     big = MDM.replace("Zoë is well.", "x" * 20000)

@@ -68,6 +68,8 @@ def _by_role(s: Subject, action: str, row: RowAttributes) -> bool:
             return bundle or (look and kind in PEOPLE | VISIT | CLINICAL | {"Medication"}) or writes
         case "omop-bridge":
             return look and kind in DIRECTORY | PEOPLE | VISIT | CLINICAL | {"DocumentReference"}
+        case "privacy-engine":
+            return action in {"read", "search"} and kind in {"Patient", "Practitioner", "Encounter"}
         case "subscription-engine":
             return look and kind == "Subscription"
         case "operator":

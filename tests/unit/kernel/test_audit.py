@@ -199,7 +199,7 @@ def test_an_altered_record_that_is_not_sealed_yet_is_found(log: Log) -> None:
 
 @pytest.mark.conformance("Audit", "a stored version without a recorded change is found")
 def test_a_stored_version_without_a_recorded_change_is_found(log: Log) -> None:
-    report = verify(log.database, log.data, versions=lambda _s: ["Patient/3/_history/1", "Patient/3/_history/2"])
+    report = verify(log.database, log.data, versions=lambda _s, _since: ["Patient/3/_history/1", "Patient/3/_history/2"])
     assert report.problems == ("Patient/3/_history/2: it is stored, but no change is recorded for it.",)
 
 
