@@ -156,7 +156,7 @@ def limit() -> Iterator[Callable[[int], None]]:
 
 @pytest.mark.conformance("FHIR R4: search", "random chains, _has, :missing and :not find what a look at every visible resource finds, on both databases")
 @pytest.mark.conformance("Access", "random chains and _has over random hidden rows find what they find where nothing is hidden and the rows are gone")
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(asked=ASKED, count=st.integers(1, 30), sort=st.sampled_from(("", "&_sort=-_id", "&_sort=_lastUpdated,-_id")), most=st.sampled_from((10_000, 25, 8)), plans=st.sampled_from(sorted(PLANS)))
 def test_a_chain_finds_what_a_look_at_everything_finds(
     world: tuple[Repository, dict[str, dict[str, Resource]]], limit: Callable[[int], None], asked: tuple[str, list[Said]], count: int, sort: str, most: int, plans: str

@@ -250,7 +250,7 @@ SORTS = st.sampled_from(("", "&_sort=date", "&_sort=-date", "&_sort=-_id", "&_so
 
 @pytest.mark.conformance("FHIR R4: search", "random queries find what a look at every resource finds, on both databases")
 @pytest.mark.conformance("What a new user does", "store tests run on SQLite and on a real PostgreSQL, with the same expected counts")
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(criteria=CRITERIA, sort=SORTS, count=st.integers(1, 30), plans=st.sampled_from(sorted(PLANS)))
 def test_a_search_finds_what_a_look_at_everything_finds(
     everything: tuple[Repository, Scope, list[Resource]], criteria: list[tuple[str, Any]], sort: str, count: int, plans: str
