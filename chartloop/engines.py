@@ -13,8 +13,10 @@ from chartloop.kernel.auth import forget_expired
 from chartloop.kernel.config import Settings
 from chartloop.kernel.keys import secret, signing_key
 from chartloop.kernel.retention import forget_events
+from chartloop.kernel.vault.vault import REFRESH_S
 from chartloop.kernel.worker import Consumer, Periodic
 from chartloop.risk import risk_registry
+from chartloop.securing import mllp_tls
 from chartloop.telemetry import telemetry_publisher
 from claims.chart import Chart
 from claims.coding.assignment import AssignmentConsumer, Policy
@@ -138,7 +140,7 @@ def coder_pool(kernel: Kernel, cores: frozenset[int]) -> CoderPool:
 def periodics(kernel: Kernel, door: Door, *, only: Collection[str] = ()) -> list[Periodic]:
     """What is done again and again; `only` picks by name."""
     settings = kernel.settings
-    sealer = Sealer(kernel.database, settings.data, signing_key(settings.keys), heads_file=settings.audit.heads_file)
+    sealer = Sealer(kernel.database, settings.data, signing_key(settings.keys), heads_file=settings.audit.heads_file, vault=kernel.vault)
     chart = Chart(door.repository, subject(kernel, "claims"))
     mailboxes = Mailboxes(kernel.database, kernel.outbox, *_payers(kernel, chart))
     training, publisher = DictionaryTraining(door.store), telemetry_publisher(kernel, door.repository)
@@ -150,6 +152,7 @@ def periodics(kernel: Kernel, door: Door, *, only: Collection[str] = ()) -> list
         Periodic("dictionary", 30.0, lambda: _train(training)),
         Periodic("reindex", 1.0, lambda: _reindex(door.store)),
         Periodic("forget-events", HOUR_S, lambda: _forget_events(kernel)),
+        Periodic("keys", REFRESH_S, lambda: _refresh_keys(kernel)),
         Periodic("forget-tokens", HOUR_S, lambda: _forget_tokens(kernel)),
     ]
     return [periodic for periodic in found if not only or periodic.name in only]
@@ -161,6 +164,11 @@ def _publish(publisher: Publisher) -> None:
 
 def _seal(sealer: Sealer) -> None:
     sealer.seal()
+
+
+def _refresh_keys(kernel: Kernel) -> None:
+    if kernel.vault is not None:
+        kernel.vault.refresh()
 
 
 def _forget_tokens(kernel: Kernel) -> None:
@@ -181,7 +189,7 @@ def _forget_events(kernel: Kernel) -> None:
 
 def listener(kernel: Kernel) -> MllpServer:
     """The MLLP listener."""
-    return MllpServer(kernel.settings.mllp, Intake(kernel.database, kernel.outbox))
+    return MllpServer(kernel.settings.mllp, Intake(kernel.database, kernel.outbox), tls=mllp_tls(kernel.settings.mllp))
 
 
 def subject(kernel: Kernel, engine: str) -> Subject:

@@ -24,6 +24,7 @@ from chartloop.kernel.keys import secret
 from chartloop.kernel.metrics import BusCollector, Metrics
 from chartloop.measured import measured
 from chartloop.risk import risk_registry
+from chartloop.securing import api_headers
 from chartloop.telemetry import telemetry_intake
 from fhir_server.api import blueprint as fhir_blueprint
 from fhir_server.audit_event import AuditEvents
@@ -85,7 +86,7 @@ def build_wsgi(kernel: Kernel, repository: Repository, later: AsyncRunner | None
     bounded = with_bounded_bodies(explored, places_of(settings.server.threads))
     if later is not None:
         later.start(app.wsgi_app)
-    return measured(with_common_headers(bounded, origins=origins), metrics)
+    return measured(with_common_headers(bounded, origins=origins, defaults=api_headers(base)), metrics)
 
 
 def _come_again(error: Exception) -> tuple[dict[str, str], int, dict[str, str]]:

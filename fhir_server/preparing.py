@@ -19,7 +19,7 @@ from fhir_server.indexing.rows import INHERITS, NO_ROWS, IndexRows, index_rows
 from fhir_server.indexing.text_words import text_words
 from fhir_server.indexing.values import split_reference
 from fhir_server.redaction import is_subsetted
-from fhir_server.rows import DELETE, POST, PUT, Row, labels_of
+from fhir_server.rows import DELETE, POST, PUT, Row, labels_of, version_place
 from fhir_server.splice import splice, without_labels, without_version
 from fhir_server.store import Label, LabelsOf, Store, Stored
 from fhir_server.writing import Change
@@ -51,7 +51,7 @@ def stored_rows(store: Store, row: Row) -> tuple[bytes, IndexRows]:
     """Return a stored version's body and the index rows it has."""
     if row.deleted:
         return b"", NO_ROWS
-    body = store.codec.unpack(row.codec, row.dict_id, row.packed)
+    body = store.codec.unpack(row.codec, row.dict_id, row.packed, row.place)
     return body, rows_of(store, row.type, msgspec.json.decode(body))
 
 
@@ -99,6 +99,7 @@ def new_version(
     # Labels are not in the stored bytes: one that is new is a change, even if it is the only one.
     if old_body and labels == old_labels and without_version(final) == without_version(old_body):
         return None
+    attributes = row_attributes(type_, resource, labels, store.base)
     change = Change(
         type=type_,
         id=id_,
@@ -106,8 +107,8 @@ def new_version(
         version=version,
         updated=updated,
         method=POST if assigned else PUT,
-        packed=store.codec.pack(final),
-        attributes=row_attributes(type_, resource, labels, store.base),
+        packed=store.codec.pack(final, version_place(type_, id_, version), attributes.patient),
+        attributes=attributes,
         rows=rows_of(store, type_, without_labels(resource)),
         old_rows=old_rows,
         old_labels=old_labels,

@@ -29,6 +29,7 @@ from chartloop.kernel.settings_sections import (
     PredictionsSettings,
     ServerSettings,
     TelemetrySettings,
+    VaultSettings,
     WorkerSettings,
 )
 
@@ -52,6 +53,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     audit: AuditSettings = AuditSettings()
     auth: AuthSettings = AuthSettings()
+    vault: VaultSettings = VaultSettings()
     policy: PolicySettings = PolicySettings()
     apps: AppsSettings = AppsSettings()
     ehr: EhrSettings = EhrSettings()

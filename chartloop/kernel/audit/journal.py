@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from chartloop.kernel.audit.record import PLAIN_JSON, AuditRecord, encode, leaf_of
+from chartloop.kernel.audit.record import AuditRecord, kept, leaf_of, opened
 from chartloop.kernel.audit.segment import SegmentWriter
 from chartloop.kernel.db_session import Tx
+from chartloop.kernel.vault.vault import Vault
 
 _INSERT = "INSERT INTO audit_change (xid, codec, leaf, body) VALUES ({xid}, ?, ?, ?)"
 _STATEMENTS = {"sqlite": _INSERT.format(xid="0"), "postgresql": _INSERT.format(xid="pg_current_xact_id()::text::bigint")}
@@ -18,19 +19,24 @@ def audit_directory(data: Path) -> Path:
 class Audit:
     """The audit log, as a request sees it."""
 
-    def __init__(self, data: Path, *, segment_max_bytes: int = 64_000_000) -> None:
-        """Keep the journal of this process under the data directory."""
+    def __init__(self, data: Path, *, segment_max_bytes: int = 64_000_000, vault: Vault | None = None) -> None:
+        """Keep the journal of this process under the data directory, sealed where there is a vault."""
+        self._vault = vault
         self._writer = SegmentWriter(audit_directory(data), max_bytes=segment_max_bytes)
 
     def change(self, tx: Tx, record: AuditRecord) -> None:
         """Record a change with it: both are durable, or neither."""
-        body = encode(record)
-        tx.run(_STATEMENTS[tx.dialect], (PLAIN_JSON, leaf_of(body), body))
+        codec, body = kept(record, self._vault)
+        tx.run(_STATEMENTS[tx.dialect], (codec, leaf_of(body), body))
 
     def access(self, *records: AuditRecord) -> None:
         """Record accesses; return when all of them are on disk, with one wait, raise Unavailable when they cannot be."""
         if records:
-            self._writer.append(*map(encode, records))
+            self._writer.append(*(kept(record, self._vault) for record in records))
+
+    def opened(self, codec: int, body: bytes) -> bytes:
+        """Return the canonical JSON of a stored record, for those who may read the log."""
+        return opened(codec, body, self._vault)
 
     def close(self) -> None:
         """Close the journal."""

@@ -17,6 +17,8 @@ class SealedRecord(NamedTuple):
 
     seq: int
     body: bytes
+    codec: int = 0
+    """How the body is kept: Audit.opened(codec, body) reads it."""
 
 
 def sealed_records(session: Session, directory: Path, before: int | None, limit: int) -> list[SealedRecord]:
@@ -33,18 +35,18 @@ def sealed_records(session: Session, directory: Path, before: int | None, limit:
     names = {int(number): str(name) for number, name in session.all("SELECT id, name FROM audit_segment")}
     found = []
     for seq, source, position in rows:
-        body = _change(session, position) if source == 0 else _access(directory / names.get(source, ""), position)
-        if body is not None:
-            found.append(SealedRecord(int(seq), body))
+        kept = _change(session, position) if source == 0 else _access(directory / names.get(source, ""), position)
+        if kept is not None:
+            found.append(SealedRecord(int(seq), *kept))
     return found
 
 
-def _change(session: Session, seq: int) -> bytes | None:
-    row = session.one("SELECT body FROM audit_change WHERE seq = ?", (seq,))
-    return bytes(row[0]) if row else None
+def _change(session: Session, seq: int) -> tuple[bytes, int] | None:
+    row = session.one("SELECT body, codec FROM audit_change WHERE seq = ?", (seq,))
+    return (bytes(row[0]), int(row[1])) if row else None
 
 
-def _access(file: Path, position: int) -> bytes | None:
+def _access(file: Path, position: int) -> tuple[bytes, int] | None:
     if not file.is_file():
         return None
     with file.open("rb") as opened:
@@ -52,4 +54,4 @@ def _access(file: Path, position: int) -> bytes | None:
         head = opened.read(HEADER_SIZE)
         length = int.from_bytes(head[:_LENGTH_BYTES], "little")
         framed = unframe(head + opened.read(length))
-    return framed.body if framed else None
+    return (framed.body, framed.codec) if framed else None

@@ -10,9 +10,15 @@ import msgspec
 
 from chartloop.kernel import clock, ids
 from chartloop.kernel.access.subject import Subject
+from chartloop.kernel.errors import Unavailable
+from chartloop.kernel.vault.vault import AUDIT, Vault
 
 PLAIN_JSON = 0
 """Codec of bodies that are kept as they are."""
+
+SEALED = 1
+"""Codec of bodies that are sealed: the leaf is over the sealed bytes, so that verification needs no key."""
+
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 
@@ -70,6 +76,27 @@ def encode(record: AuditRecord) -> bytes:
             "targets": record.targets,
         }
     )
+
+
+def kept(record: AuditRecord, vault: Vault | None) -> tuple[int, bytes]:
+    """Return codec and bytes of a record as they are stored."""
+    body = encode(record)
+    if vault is None or not vault.sealing:
+        return PLAIN_JSON, body
+    return SEALED, vault.seal(body, AUDIT, AUDIT)
+
+
+def opened(codec: int, body: bytes, vault: Vault | None) -> bytes:
+    """Return the canonical JSON of a stored record; its place in the log is what the tree proves.
+
+    Raises:
+        Unavailable: It is sealed, and there is no key here.
+    """
+    if codec == PLAIN_JSON:
+        return body
+    if vault is None:
+        raise Unavailable("The records of the audit log are sealed, and no vault was opened to read them.")
+    return vault.open(body, AUDIT)
 
 
 class _Patients(msgspec.Struct):

@@ -12,10 +12,12 @@ from chartloop.kernel import clock
 from chartloop.kernel.audit.heads import NO_HEAD, TreeHead, append_heads, read_heads, sign
 from chartloop.kernel.audit.journal import audit_directory
 from chartloop.kernel.audit.merkle import Frontier
-from chartloop.kernel.audit.record import leaf_of, patients_of
+from chartloop.kernel.audit.record import leaf_of, opened, patients_of
 from chartloop.kernel.audit.segment import HEADER_SIZE, MAGIC, frames, segments, unframe
 from chartloop.kernel.db_session import Database, Session, Tx
 from chartloop.kernel.errors import Conflict
+from chartloop.kernel.vault.envelope import Altered
+from chartloop.kernel.vault.vault import Vault
 
 HEAD_COLUMNS = "size, root, recorded, previous, signature"
 _BATCH = 2000
@@ -45,8 +47,9 @@ class _Found(NamedTuple):
 class Sealer:
     """Seals what is durable; any process may, one at a time succeeds."""
 
-    def __init__(self, database: Database, data: Path, key: Ed25519PrivateKey, *, heads_file: Path | None = None) -> None:
-        """Seal the audit log of this database and of this data directory."""
+    def __init__(self, database: Database, data: Path, key: Ed25519PrivateKey, *, heads_file: Path | None = None, vault: Vault | None = None) -> None:
+        """Seal the audit log of this database and of this data directory; the vault opens records to find whom they concern."""
+        self._vault = vault
         self._db = database
         self._directory = audit_directory(data)
         self._heads_file = heads_file or self._directory / "heads.jsonl"
@@ -88,12 +91,12 @@ class Sealer:
     def _changes(self, session: Session, tail: _Tail) -> _Found:
         settled = _SETTLED if session.dialect == "postgresql" else ""
         rows = session.all(
-            f"SELECT xid, seq, leaf, body FROM audit_change WHERE (xid, seq) > (?, ?) {settled} ORDER BY xid, seq LIMIT ?",
+            f"SELECT xid, seq, leaf, body, codec FROM audit_change WHERE (xid, seq) > (?, ?) {settled} ORDER BY xid, seq LIMIT ?",
             (tail.xid, tail.seq, _BATCH),
         )
         xid, seq = (rows[-1][0], rows[-1][1]) if rows else (tail.xid, tail.seq)
-        patients = [(at, patient) for at, row in enumerate(rows) for patient in patients_of(bytes(row[3]))]
-        return _Found([(leaf, 0, number) for _, number, leaf, _ in rows], patients, [], xid, seq)
+        patients = [(at, patient) for at, row in enumerate(rows) for patient in self._patients(row[4], bytes(row[3]))]
+        return _Found([(row[2], 0, row[1]) for row in rows], patients, [], xid, seq)
 
     def _accesses(self, session: Session, found: _Found) -> None:
         """Add what segments hold beyond their sealed part."""
@@ -107,7 +110,7 @@ class Sealer:
                 continue
             end = sealed
             for framed in frames(_durable_bytes(file, sealed), sealed):
-                found.patients.extend((len(found.entries), patient) for patient in patients_of(framed.body))
+                found.patients.extend((len(found.entries), patient) for patient in self._patients(framed.codec, framed.body))
                 found.entries.append((leaf_of(framed.body), number, framed.position))
                 end = framed.end
                 if len(found.entries) >= _BATCH:
@@ -115,6 +118,12 @@ class Sealer:
             if end > sealed:
                 found.segments.append((number, file.name, end))
                 following = max(following, number + 1)
+
+    def _patients(self, codec: int, body: bytes) -> tuple[str, ...]:
+        try:
+            return patients_of(opened(codec, body, self._vault))
+        except Altered:
+            return ()  # verification says that
 
     def _store(self, tx: Tx, first: int, found: _Found, head: TreeHead, frontier: Frontier) -> None:
         rows = [(first + at, *entry) for at, entry in enumerate(found.entries)]
