@@ -140,7 +140,7 @@ def coder_pool(kernel: Kernel, cores: frozenset[int]) -> CoderPool:
 def periodics(kernel: Kernel, door: Door, *, only: Collection[str] = ()) -> list[Periodic]:
     """What is done again and again; `only` picks by name."""
     settings = kernel.settings
-    sealer = Sealer(kernel.database, settings.data, signing_key(settings.keys), heads_file=settings.audit.heads_file, vault=kernel.vault)
+    sealer = Sealer(kernel.database, settings.data, signing_key(settings.keys), heads_file=settings.audit.heads_file)
     chart = Chart(door.repository, subject(kernel, "claims"))
     mailboxes = Mailboxes(kernel.database, kernel.outbox, *_payers(kernel, chart))
     training, publisher = DictionaryTraining(door.store), telemetry_publisher(kernel, door.repository)

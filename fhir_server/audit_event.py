@@ -20,7 +20,7 @@ from chartloop.kernel.audit.journal import Audit, audit_directory
 from chartloop.kernel.audit.reading import SealedRecord, sealed_records
 from chartloop.kernel.audit.record import AuditRecord
 from chartloop.kernel.clock import iso
-from chartloop.kernel.db import Database, Session
+from chartloop.kernel.db import Database
 from chartloop.kernel.errors import Forbidden, Invalid, NotFound
 from fhir_server.store import Page, Stored
 
@@ -48,7 +48,7 @@ class AuditEvents:
         self._require(scope, id_)
         number = int(id_) if id_.isascii() and id_.isdigit() and len(id_) < len(str(2**62)) else 0
         with self._database.read() as session:
-            found = self._records(session, number + 1, 1)
+            found = sealed_records(session, self._directory, number + 1, 1)
         if not found or found[0].seq != number:
             raise NotFound
         self._audit.access(_record(scope, f"{TYPE}/{id_}", ""))
@@ -61,7 +61,7 @@ class AuditEvents:
         count = min(int(asked["_count"]), _MOST) if asked.get("_count", "").isdecimal() else 50
         before = int(asked["_before"]) if asked.get("_before", "").isdecimal() else None
         with self._database.read(snapshot=True) as session:
-            looked = self._records(session, before, STRETCH)
+            looked = sealed_records(session, self._directory, before, STRETCH)
         matching = [record for record in looked if _matches(msgspec.json.decode(record.body), asked)]
         page = matching[:count]
         self._audit.access(_record(scope, TYPE, query))
@@ -69,10 +69,6 @@ class AuditEvents:
         said = [(name, value) for name, value in asked.items() if name != "_before"]
         following = urlencode([*said, ("_before", str(last))]) if last else None
         return Page(tuple(map(_stored, page)), (), None, following, urlencode(said))
-
-    def _records(self, session: Session, before: int | None, limit: int) -> list[SealedRecord]:
-        found = sealed_records(session, self._directory, before, limit)
-        return [SealedRecord(seq, self._audit.opened(codec, body)) for seq, body, codec in found]
 
     def _require(self, scope: Scope, query: str) -> None:
         reading = Scope(scope.subject, "audit-read", scope.request)

@@ -34,7 +34,7 @@ def verify(data: Path | None, as_json: bool, heads: Path | None) -> int:
     settings = settings_of(data)
     with open_kernel(settings, key_needed=False) as kernel:
         versions, keyless = None if kernel.keyless else stored_versions, kernel.keyless
-        report = verify_log(kernel.database, settings.data, heads_file=heads or settings.audit.heads_file, versions=versions, vault=kernel.vault)
+        report = verify_log(kernel.database, settings.data, heads_file=heads or settings.audit.heads_file, versions=versions)
     if as_json:
         click.echo(json.dumps({**asdict(report), "versions_compared": versions is not None}, indent=2))
     else:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from chartloop.kernel.audit.record import AuditRecord, kept, leaf_of, opened
+from chartloop.kernel.audit.record import AuditRecord, kept, leaf_of
 from chartloop.kernel.audit.segment import SegmentWriter
 from chartloop.kernel.db_session import Tx
 from chartloop.kernel.vault.vault import Vault
@@ -33,10 +33,6 @@ class Audit:
         """Record accesses; return when all of them are on disk, with one wait, raise Unavailable when they cannot be."""
         if records:
             self._writer.append(*(kept(record, self._vault) for record in records))
-
-    def opened(self, codec: int, body: bytes) -> bytes:
-        """Return the canonical JSON of a stored record, for those who may read the log."""
-        return opened(codec, body, self._vault)
 
     def close(self) -> None:
         """Close the journal."""

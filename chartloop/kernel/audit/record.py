@@ -11,6 +11,7 @@ import msgspec
 from chartloop.kernel import clock, ids
 from chartloop.kernel.access.subject import Subject
 from chartloop.kernel.errors import Unavailable
+from chartloop.kernel.vault.columns import Sealing
 from chartloop.kernel.vault.vault import AUDIT, Vault
 
 PLAIN_JSON = 0
@@ -86,8 +87,8 @@ def kept(record: AuditRecord, vault: Vault | None) -> tuple[int, bytes]:
     return SEALED, vault.seal(body, AUDIT, AUDIT)
 
 
-def opened(codec: int, body: bytes, vault: Vault | None) -> bytes:
-    """Return the canonical JSON of a stored record; its place in the log is what the tree proves.
+def opened(codec: int, body: bytes, vault: Sealing | None) -> bytes:
+    """Return the canonical JSON of a stored record; its place in the log is what the tree proves. A session's vault is `session.columns.vault`.
 
     Raises:
         Unavailable: It is sealed, and there is no key here.

@@ -17,7 +17,6 @@ from chartloop.kernel.audit.segment import HEADER_SIZE, MAGIC, frames, segments,
 from chartloop.kernel.db_session import Database, Session, Tx
 from chartloop.kernel.errors import Conflict
 from chartloop.kernel.vault.envelope import Altered
-from chartloop.kernel.vault.vault import Vault
 
 HEAD_COLUMNS = "size, root, recorded, previous, signature"
 _BATCH = 2000
@@ -47,9 +46,8 @@ class _Found(NamedTuple):
 class Sealer:
     """Seals what is durable; any process may, one at a time succeeds."""
 
-    def __init__(self, database: Database, data: Path, key: Ed25519PrivateKey, *, heads_file: Path | None = None, vault: Vault | None = None) -> None:
-        """Seal the audit log of this database and of this data directory; the vault opens records to find whom they concern."""
-        self._vault = vault
+    def __init__(self, database: Database, data: Path, key: Ed25519PrivateKey, *, heads_file: Path | None = None) -> None:
+        """Seal the audit log of this database and of this data directory."""
         self._db = database
         self._directory = audit_directory(data)
         self._heads_file = heads_file or self._directory / "heads.jsonl"
@@ -120,10 +118,10 @@ class Sealer:
                 following = max(following, number + 1)
 
     def _patients(self, codec: int, body: bytes) -> tuple[str, ...]:
-        try:
-            return patients_of(opened(codec, body, self._vault))
-        except Altered:
-            return ()  # verification says that
+        """Whom a record concerns; nobody where its bytes were altered: verification says that."""
+        with suppress(Altered):
+            return patients_of(opened(codec, body, self._db.columns.vault))
+        return ()
 
     def _store(self, tx: Tx, first: int, found: _Found, head: TreeHead, frontier: Frontier) -> None:
         rows = [(first + at, *entry) for at, entry in enumerate(found.entries)]

@@ -10,7 +10,6 @@ from chartloop.kernel.audit.record import leaf_of, opened
 from chartloop.kernel.audit.segment import HEADER_SIZE, MAGIC, frames, segments
 from chartloop.kernel.db_session import Session
 from chartloop.kernel.vault.envelope import Altered
-from chartloop.kernel.vault.vault import Vault
 
 _GAP = 16
 _AT_ONCE = 2000
@@ -65,12 +64,12 @@ def _was_altered(rest: bytes) -> bool:
     return any(rest[:HEADER_SIZE]) and end <= len(rest) and bytes(_GAP + 1) not in rest[: end + _GAP]
 
 
-def check_versions(session: Session, versions: Iterable[str], findings: Findings, vault: Vault | None = None) -> None:
+def check_versions(session: Session, versions: Iterable[str], findings: Findings) -> None:
     """Check that each stored version has the record of its change; sealed records are opened for it."""
     recorded: set[str] = set()
     for codec, body in _changes(session):
         try:
-            recorded.update(msgspec.json.decode(opened(codec, body, vault))["targets"])
+            recorded.update(msgspec.json.decode(opened(codec, body, session.columns.vault))["targets"])
         except (Altered, msgspec.DecodeError, KeyError, TypeError):
             continue  # reported as altered already
     for version in versions:

@@ -19,7 +19,6 @@ from chartloop.kernel.audit.sealer import HEAD_COLUMNS
 from chartloop.kernel.audit.unsealed import check_changes, check_segments, check_versions
 from chartloop.kernel.db_session import Database, Row, Session
 from chartloop.kernel.keys import signing_key
-from chartloop.kernel.vault.vault import Vault
 
 Versions = Callable[[Session], Iterable[str]]
 
@@ -54,7 +53,6 @@ def verify(
     public_key: Ed25519PublicKey | None = None,
     heads_file: Path | None = None,
     versions: Versions | None = None,
-    vault: Vault | None = None,
 ) -> VerifyReport:
     """Check the audit log of a data directory, or of a copy of it.
 
@@ -64,7 +62,6 @@ def verify(
         public_key: Key to trust; without it the one in the data directory.
         heads_file: Heads kept elsewhere; without it those in the data directory.
         versions: Lists every stored version ("Claim/1/_history/3"), to be found again in the records of changes.
-        vault: Opens sealed records to compare them with `versions`; nothing else here needs a key.
     """
     findings = Findings()
     directory = audit_directory(data_dir)
@@ -76,7 +73,7 @@ def verify(
         unsealed = check_changes(session, cursor, changes, findings)
         unsealed += check_segments(directory, reader.sealed, findings)
         if versions is not None:
-            check_versions(session, versions(session), findings, vault)
+            check_versions(session, versions(session), findings)
     return VerifyReport(findings.ok, sealed, unsealed, len(heads), findings.first_bad, findings.bad_head, findings.problems)
 
 

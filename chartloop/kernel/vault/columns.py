@@ -38,21 +38,21 @@ class Columns:
 
     def __init__(self) -> None:
         """Begin without a vault."""
-        self._vault: Sealing | None = None
+        self.vault: Sealing | None = None
 
     def use(self, vault: Sealing) -> None:
         """Seal and open with this vault from now on."""
-        self._vault = vault
+        self.vault = vault
 
     @property
     def sealing(self) -> bool:
         """Whether what is written is sealed."""
-        return self._vault is not None and self._vault.sealing
+        return self.vault is not None and self.vault.sealing
 
     def keep(self, clear: bytes, *place: object) -> bytes:
         """Return what is stored of some bytes at a place: table and column, then what makes the row the one it is."""
-        if self._vault is not None and self._vault.sealing:
-            return MARK + bytes((_SEALED,)) + self._vault.seal(clear, _place(place))
+        if self.vault is not None and self.vault.sealing:
+            return MARK + bytes((_SEALED,)) + self.vault.seal(clear, _place(place))
         return MARK + bytes((_CLEAR,)) + clear if clear.startswith(MARK) else clear
 
     def kept(self, stored: bytes, *place: object) -> bytes:
@@ -63,8 +63,8 @@ class Columns:
 
     def keep_text(self, clear: str, *place: object) -> str:
         """Return what is stored of a text; an empty one stays empty."""
-        if clear and self._vault is not None and self._vault.sealing:
-            return f"{TEXT_MARK}{_SEALED}:" + base64.b64encode(self._vault.seal(clear.encode(), _place(place))).decode()
+        if clear and self.vault is not None and self.vault.sealing:
+            return f"{TEXT_MARK}{_SEALED}:" + base64.b64encode(self.vault.seal(clear.encode(), _place(place))).decode()
         return f"{TEXT_MARK}{_CLEAR}:{clear}" if clear.startswith(TEXT_MARK) else clear
 
     def kept_text(self, stored: str, *place: object) -> str:
@@ -75,9 +75,9 @@ class Columns:
         return self._opened(base64.b64decode(said), place).decode() if is_sealed(stored) else said
 
     def _opened(self, sealed: bytes, place: tuple[object, ...]) -> bytes:
-        if self._vault is None:
+        if self.vault is None:
             raise Unavailable("This value is sealed, and no vault was opened to read it.")
-        return self._vault.open(sealed, _place(place))
+        return self.vault.open(sealed, _place(place))
 
 
 class SealedColumn(NamedTuple):

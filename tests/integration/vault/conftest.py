@@ -74,10 +74,10 @@ class World:
         return self.database.write(lambda tx: tx.run(sql, params))
 
     def seal_log(self) -> int:
-        return Sealer(self.database, self.data, signing_key(self.data / "keys"), vault=self.vault).seal()
+        return Sealer(self.database, self.data, signing_key(self.data / "keys")).seal()
 
     def verified(self, *, with_key: bool = True) -> VerifyReport:
-        return verify(self.database, self.data, versions=stored_versions if with_key else None, vault=self.vault if with_key else None)
+        return verify(self.database, self.data, versions=stored_versions if with_key else None)
 
 
 @pytest.fixture(scope="package")
