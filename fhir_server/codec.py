@@ -7,11 +7,12 @@ Spec: https://www.rfc-editor.org/rfc/rfc8878
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 import zstandard
 
+from chartloop.kernel.db import Tx
 from chartloop.kernel.errors import Unavailable
 from chartloop.kernel.vault.vault import STORE, Vault
 
@@ -72,6 +73,11 @@ class Codec:
         if self.vault is None or not self.vault.sealing:
             return packed
         return Packed(packed.codec | SEALED, packed.dict_id, self.vault.seal(packed.body, place, patient or STORE))
+
+    def settle(self, tx: Tx, stored: Iterable[Packed]) -> None:
+        """Store the keys of patients that some bodies are the first to need, in the transaction that stores those."""
+        if self.vault is not None:
+            self.vault.settle(tx, (packed.body for packed in stored if packed.codec & SEALED))
 
     def unsealed(self, packed: Packed, place: str) -> Packed:
         """Open what is sealed; anything else comes back as it is.

@@ -34,6 +34,14 @@ class _Body(NamedTuple):
     patient: str
 
 
+class _Resealed(NamedTuple):
+    """A body that is to be written again."""
+
+    packed: Packed
+    rid: int
+    version: int
+
+
 def seal_bodies(store: Store, old: frozenset[int]) -> Iterator[Progress]:
     """Seal every body that is in clear, and those whose data key is among the old ones; yield after each transaction."""
     after, seen, sealed = (-1, 0), 0, 0
@@ -45,7 +53,7 @@ def seal_bodies(store: Store, old: frozenset[int]) -> Iterator[Progress]:
         after, seen = bodies[-1][:2], seen + len(bodies)
         wanted = [each for each in bodies if _wants(each.packed, old)]
         if rows := _resealed(store, wanted):
-            sealed += store.db.write(lambda tx, rows=rows: _write(tx, rows))  # type: ignore[misc]
+            sealed += store.db.write(lambda tx, rows=rows: _write(store, tx, rows))  # type: ignore[misc]
         yield Progress("version.body", seen, sealed)
 
 
@@ -69,15 +77,16 @@ def _wants(packed: Packed, old: frozenset[int]) -> bool:
     return packed.codec != PLAIN or bool(packed.body)  # a deletion has no body
 
 
-def _resealed(store: Store, bodies: Sequence[_Body]) -> list[tuple[object, ...]]:
-    """Seal bodies, outside of any transaction: a patient's first key is stored in one of its own."""
-    rows: list[tuple[object, ...]] = []
+def _resealed(store: Store, bodies: Sequence[_Body]) -> list[_Resealed]:
+    rows: list[_Resealed] = []
     for each in bodies:
         with suppress(Destroyed):
             packed = store.codec.sealed(store.codec.unsealed(each.packed, each.place), each.place, each.patient)
-            rows.append((packed.codec, packed.body, each.rid, each.version))
+            rows.append(_Resealed(packed, each.rid, each.version))
     return rows
 
 
-def _write(tx: Tx, rows: Sequence[tuple[object, ...]]) -> int:
-    return tx.many("UPDATE version SET codec = ?, body = ? WHERE rid = ? AND version = ?", rows)
+def _write(store: Store, tx: Tx, rows: Sequence[_Resealed]) -> int:
+    store.codec.settle(tx, (row.packed for row in rows))
+    values = [(row.packed.codec, row.packed.body, row.rid, row.version) for row in rows]
+    return tx.many("UPDATE version SET codec = ?, body = ? WHERE rid = ? AND version = ?", values)

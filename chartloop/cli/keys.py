@@ -45,12 +45,12 @@ def list_(data: Path | None, as_json: bool) -> None:
     from chartloop.app import open_kernel
 
     with open_kernel(settings_of(data), key_needed=False) as kernel:
-        found = [_shown(key) for key in _all(kernel)]
+        found = [_shown(key) for key in sorted(_all(kernel), key=lambda key: key.created)]
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
     for key in found:
-        click.echo("{id:>8}  {scope:<24}  {state:<9}  {algorithm}  master {master:<12}  since {created}  used {used:,}".format(**key))
+        click.echo("{id:>19}  {scope:<24}  {state:<9}  {algorithm}  master {master:<12}  since {created}  used {used:,}".format(**key))
 
 
 @keys.command()
@@ -152,7 +152,7 @@ def _opened(data: Path | None) -> Kernel:
 def _all(kernel: Kernel) -> Iterator[DataKey]:
     from chartloop.kernel.vault import data_keys
 
-    after = 0
+    after = -1
     while True:
         with kernel.database.read() as session:
             found = data_keys.page(session, after, 1000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Final, NamedTuple
 
 from chartloop.kernel.db_session import Session, Tx
@@ -25,13 +26,14 @@ class DataKey(NamedTuple):
     used: int
 
 
-def add(tx: Tx, scope: str, master: str, wrapped: bytes, now: int) -> int:
-    """Store a new data key and return its number."""
-    rows = tx.all(
-        "INSERT INTO data_key (scope, algorithm, master, wrapped, created, retired, destroyed, used) VALUES (?, ?, ?, ?, ?, 0, 0, 0) RETURNING id",
-        (scope, ALGORITHM, master, wrapped, now),
-    )
-    return int(rows[0][0])
+def new(scope: str, master: str, wrapped: bytes, now: int) -> DataKey:
+    """Give a wrapped key a random number, so that writers need not agree on the next one."""
+    return DataKey(secrets.randbits(63), scope, ALGORITHM, master, wrapped, now, 0, 0, 0)
+
+
+def add(tx: Tx, key: DataKey) -> None:
+    """Store a new data key, unless it is stored already."""
+    tx.run(f"INSERT INTO data_key ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING", key)
 
 
 def by_number(session: Session, number: int) -> DataKey | None:
@@ -41,7 +43,7 @@ def by_number(session: Session, number: int) -> DataKey | None:
 
 def sealing(session: Session, scope: str) -> DataKey | None:
     """Find the newest key of a scope that may still seal."""
-    sql = f"SELECT {_COLUMNS} FROM data_key WHERE scope = ? AND retired = 0 AND destroyed = 0 ORDER BY id DESC LIMIT 1"
+    sql = f"SELECT {_COLUMNS} FROM data_key WHERE scope = ? AND retired = 0 AND destroyed = 0 ORDER BY created DESC, id LIMIT 1"
     return _key(session.one(sql, (scope,)))
 
 

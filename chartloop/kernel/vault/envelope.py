@@ -19,10 +19,10 @@ from chartloop.kernel.errors import ChartloopError
 ALGORITHM: Final = "AES-256-GCM"
 KEY_BYTES: Final = 32
 MOST_USES: Final = 2**32
-OVERHEAD: Final = 4 + 12 + 16
+OVERHEAD: Final = 8 + 12 + 16
 """Bytes that sealing adds: number, nonce, tag."""
 
-_NUMBER: Final = 4
+_NUMBER: Final = 8
 _NONCE: Final = 12
 
 

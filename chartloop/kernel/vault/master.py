@@ -10,7 +10,7 @@ import binascii
 import os
 import shlex
 import stat
-import subprocess  # nosec B404 - the command is the operator's own setting, run without a shell
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -112,7 +112,7 @@ def read_key_file(file: Path) -> bytes:
 def _said(command: str) -> str:
     """Run the command that prints the key; its own words of an error go to this process's standard error."""
     try:
-        done = subprocess.run(shlex.split(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=_COMMAND_S, check=True)  # noqa: S603  # nosec B603 - see above
+        done = subprocess.run(shlex.split(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=_COMMAND_S, check=True)  # noqa: S603 the operator's own setting
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise Unavailable(f"vault.command gave no master key ({type(error).__name__}): run it by hand, it must print 32 bytes in base64.") from None
     return done.stdout.decode("ascii", "replace")

@@ -23,7 +23,7 @@ def rewrap_all(database: Database, settings: VaultSettings, keys: Path) -> int:
         Unavailable: A master key that wraps one of them is not known here; what was done before stays done.
     """
     masters = open_masters(settings, keys, first=False)
-    after = count = 0
+    after, count = -1, 0
     while True:
         with database.read() as session:
             found = data_keys.page(session, after, AT_ONCE)

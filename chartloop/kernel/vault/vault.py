@@ -9,13 +9,14 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from chartloop.kernel import clock
-from chartloop.kernel.db_session import Database
+from chartloop.kernel.db_session import Database, Tx
 from chartloop.kernel.errors import Gone, Unavailable
 from chartloop.kernel.vault import data_keys
 from chartloop.kernel.vault.data_keys import DataKey
@@ -27,14 +28,15 @@ AUDIT: Final = "audit"
 SCOPES: Final = (STORE, AUDIT)
 """Scopes whose keys are there from the start and rotate by themselves."""
 
-MOST_KEPT: Final = 50_000
-"""Most keys of patients in memory."""
+MOST_KEPT: Final = 20_000
+"""Most keys of patients in memory, ready for use: 2.5 kB each."""
 
 REFRESH_S: Final = 60.0
 """How often a process looks what was rotated or destroyed."""
 
 _DAY_US: Final = 86_400_000_000
 _LATE_US: Final = 300_000_000
+_FORGOTTEN_US: Final = 3_600_000_000
 _TIRED: Final = MOST_USES // 2
 """Counted uses after which a key is retired: uses that a crash left uncounted fit between this and MOST_USES."""
 
@@ -67,9 +69,10 @@ class Vault:
         self._masters = masters
         self._rotate_us = round(rotate_days * _DAY_US)
         self._lock = threading.Lock()
-        self._ciphers: dict[int, AESGCM | bytes] = {}
+        self._unsettled: dict[int, DataKey] = {}
+        self._ciphers: dict[int, AESGCM] = {}
         self._current: dict[str, _Current] = {}
-        self._patients: dict[str, tuple[int, bytes]] = {}
+        self._patients: dict[str, tuple[int, AESGCM]] = {}
         if sealing:
             for scope in SCOPES:
                 self._take(scope)
@@ -77,14 +80,14 @@ class Vault:
     def seal(self, clear: bytes, place: str, scope: str = STORE) -> bytes:
         """Encrypt bytes for a place with the key of a scope.
 
-        A patient's first sealing stores a key, in a transaction of its own: not to be called inside a write, unless for SCOPES.
+        The first sealing for a patient makes a key: whoever stores the bytes calls `settle` in the same transaction.
         """
         current = self._current.get(scope)
         if current is not None:
             next(current.count)
             return seal(current.cipher, current.key.id, clear, place)
-        number, key = self._patients.get(scope) or self._of_patient(scope)
-        return seal(AESGCM(key), number, clear, place)
+        number, cipher = self._patients.get(scope) or self._of_patient(scope)
+        return seal(cipher, number, clear, place)
 
     def open(self, sealed: bytes, place: str) -> bytes:
         """Decrypt what was sealed for a place.
@@ -95,8 +98,18 @@ class Vault:
             Altered: It was changed, or stands where it does not belong.
         """
         number = number_of(sealed)
-        key = self._ciphers.get(number) or self._find(number)
-        return unseal(key if isinstance(key, AESGCM) else AESGCM(key), sealed, place)
+        return unseal(self._ciphers.get(number) or self._find(number), sealed, place)
+
+    def settle(self, tx: Tx, sealed: Iterable[bytes]) -> None:
+        """Store the keys that some sealed bytes need and that are not stored yet, with them."""
+        if not self._unsettled:
+            return
+        for number in sorted({number_of(each) for each in sealed} & self._unsettled.keys()):
+            data_keys.add(tx, self._unsettled[number])
+            tx.after_commit(partial(self._settled, number))
+
+    def _settled(self, number: int) -> None:
+        self._unsettled.pop(number, None)
 
     def refresh(self) -> None:
         """Count uses, retire what is old or tired, take over what others rotated and forget what they destroyed; a Periodic calls it."""
@@ -108,6 +121,8 @@ class Vault:
         with self._db.read() as session:
             gone = data_keys.destroyed_since(session, now - _LATE_US)
         self._patients = {}
+        for key in [key for key in list(self._unsettled.values()) if key.created < now - _FORGOTTEN_US]:
+            self._unsettled.pop(key.id, None)
         for number in gone:
             self._ciphers.pop(number, None)
 
@@ -142,46 +157,46 @@ class Vault:
         known = self._current.get(scope)
         if found is not None and known is not None and known.key.id == found.id:
             return
-        row, key = (found, self.unwrapped(found)) if found is not None else self._make(scope)
+        row, key = (found, self.unwrapped(found)) if found is not None else self._made(scope)
+        if found is None:
+            self._db.write(lambda tx: data_keys.add(tx, row))
         cipher = AESGCM(key)
         self._ciphers[row.id] = cipher
         self._current[scope] = _Current(row, cipher)
 
-    def _make(self, scope: str) -> tuple[DataKey, bytes]:
-        """Store a new key of a scope."""
-        key, now, master = AESGCM.generate_key(256), clock.now_us(), self._masters.current
-        wrapped = master.wrap(key, scope)
-        number = self._db.write(lambda tx: data_keys.add(tx, scope, master.fingerprint, wrapped, now))
-        return DataKey(number, scope, "", master.fingerprint, wrapped, now, 0, 0, 0), key
+    def _made(self, scope: str) -> tuple[DataKey, bytes]:
+        """Make a key of a scope; it is not stored yet."""
+        key, master = AESGCM.generate_key(256), self._masters.current
+        return data_keys.new(scope, master.fingerprint, master.wrap(key, scope), clock.now_us()), key
 
-    def _of_patient(self, scope: str) -> tuple[int, bytes]:
+    def _of_patient(self, scope: str) -> tuple[int, AESGCM]:
         with self._db.read() as session:
             found = data_keys.sealing(session, scope)
-        row, key = (found, self.unwrapped(found)) if found is not None else self._make(scope)
         with self._lock:
+            known = self._patients.get(scope)
+            if known is not None:
+                return known
+            row, key = (found, self.unwrapped(found)) if found is not None else self._made(scope)
+            if found is None:
+                self._unsettled[row.id] = row
             if len(self._patients) >= MOST_KEPT:
                 self._patients = {}
-            self._patients[scope] = (row.id, key)
-        self._remember(row.id, key)
-        return row.id, key
+            self._patients[scope] = made = (row.id, self._remembered(row.id, key))
+        return made
 
-    def _find(self, number: int) -> AESGCM | bytes:
+    def _find(self, number: int) -> AESGCM:
         with self._db.read() as session:
             row = data_keys.by_number(session, number)
         if row is None:
             raise Unavailable(f"Data key {number} is missing from the table data_key: restore it from a backup.")
-        key = self.unwrapped(row)
-        if row.scope in SCOPES:
-            self._ciphers[number] = AESGCM(key)
-        else:
-            self._remember(number, key)
-        return key
+        return self._remembered(number, self.unwrapped(row))
 
-    def _remember(self, number: int, key: bytes) -> None:
-        with self._lock:
-            if len(self._ciphers) >= MOST_KEPT:
-                self._ciphers = {kept: each for kept, each in self._ciphers.items() if isinstance(each, AESGCM)}
-            self._ciphers[number] = key
+    def _remembered(self, number: int, key: bytes) -> AESGCM:
+        if len(self._ciphers) >= MOST_KEPT:
+            unsettled = {other: self._ciphers[other] for other in list(self._unsettled) if other in self._ciphers}
+            self._ciphers = {current.key.id: current.cipher for current in self._current.values()} | unsettled
+        cipher = self._ciphers[number] = AESGCM(key)
+        return cipher
 
     def _count(self, current: _Current) -> None:
         total = next(current.count)

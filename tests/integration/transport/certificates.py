@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 from pathlib import Path
 
@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-NOW = datetime.datetime.now(datetime.UTC)
-DAY = datetime.timedelta(days=1)
+NOW = dt.datetime.now(dt.UTC)
+DAY = dt.timedelta(days=1)
 
 
 def _name(text: str) -> x509.Name:
@@ -26,7 +26,7 @@ class Authority:
         self.directory, self.name = directory, name
         self._key = ec.generate_private_key(ec.SECP256R1())
         builder = self._builder(name, self._key, NOW + 30 * DAY).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)  # noqa: FBT003
+        usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
         self.file = directory / f"{name}.pem"
         certificate = builder.add_extension(usage, critical=True).sign(self._key, hashes.SHA256())
         self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
@@ -46,7 +46,7 @@ class Authority:
         pair[1].chmod(0o600)
         return pair
 
-    def _builder(self, name: str, key: ec.EllipticCurvePrivateKey, end: datetime.datetime) -> x509.CertificateBuilder:
+    def _builder(self, name: str, key: ec.EllipticCurvePrivateKey, end: dt.datetime) -> x509.CertificateBuilder:
         begin = min(NOW, end) - 5 * DAY
         builder = x509.CertificateBuilder().subject_name(_name(name)).issuer_name(_name(self.name)).public_key(key.public_key())
         return builder.serial_number(x509.random_serial_number()).not_valid_before(begin).not_valid_after(end)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cds_hooks import tables as cds_tables  # noqa: F401
 from chartloop.kernel.access.engine import Access
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.access.subject import Subject
@@ -21,6 +22,7 @@ from chartloop.kernel.settings_sections import VaultSettings
 from chartloop.kernel.vault.opening import open_vault
 from chartloop.kernel.vault.vault import Vault
 from chartloop.sealed import COLUMNS
+from claims import tables as claims_tables  # noqa: F401
 from fhir_server import tables  # noqa: F401  (declares what the database fixture makes)
 from fhir_server.labels.service import LabelService
 from fhir_server.opening import open_store
@@ -28,8 +30,6 @@ from fhir_server.repository import Repository
 from fhir_server.versions import stored_versions
 from ingest import tables as ingest_tables  # noqa: F401
 from ingest.telemetry import tables as telemetry_tables  # noqa: F401
-from claims import tables as claims_tables  # noqa: F401
-from cds_hooks import tables as cds_tables  # noqa: F401
 
 OPERATOR = Scope(Subject(id="test:operator", role="operator", scopes=("system/*.cruds",)), "test", "request-1")
 NARRATIVE = "zanzibarquill cried at night"

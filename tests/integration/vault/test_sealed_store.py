@@ -22,7 +22,7 @@ def test_a_stored_body_is_sealed_and_read_as_before(world):
     assert [codec & SEALED for codec, _ in bodies] == [SEALED, SEALED]
     assert not any(b"zanzibarquill" in bytes(body) for _, body in bodies)
     assert world.text(id_) == NARRATIVE
-    scopes = [scope for (scope,) in world.rows("SELECT scope FROM data_key ORDER BY id")]
+    scopes = [scope for (scope,) in world.rows("SELECT scope FROM data_key ORDER BY created")]
     assert scopes == ["store", "audit", "Patient/p1"]
 
 
