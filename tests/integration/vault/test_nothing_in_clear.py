@@ -51,7 +51,7 @@ def requests(server, tokens):
         yield client.post("/Observation", content=f'{{"resourceType": "Observation", "note": "{WORDS["broken"]}', headers={"Content-Type": "application/fhir+json"})
         readings = {**dexcom(("r1", "2026-03-09T11:05:00Z", "2026-03-09T07:05:00-04:00", 99, "ok")), "userId": WORDS["device"]}
         yield httpx.post(
-            f"{server}/telemetry/dexcom", params={"subject": "Patient/p1", "zone": "America/New_York"}, json=readings,
+            f"{server}/intake/telemetry/dexcom", params={"subject": "Patient/p1", "zone": "America/New_York"}, json=readings,
             headers={"Authorization": f"Bearer {tokens[1]}"}, trust_env=False, timeout=30,
         )  # fmt: skip
         yield httpx.get(f"{server}/fhir/Patient/{WORDS['query']}", headers={"Authorization": "Bearer zanzibarquill-token"}, trust_env=False)
