@@ -6,6 +6,7 @@ PY = $(VENV)/bin/python
 PIP = $(PY) -m pip install --quiet --disable-pip-version-check --no-input --constraint constraints.txt
 PYTEST = $(PY) -m pytest
 COVERAGE = $(PY) -m coverage
+PACKAGES = chartloop fhir_server terminology predictions cds_hooks smart_apps claims omop_bridge ingest
 
 .PHONY: demo test test-long check bench docs clean
 
@@ -24,6 +25,8 @@ check: $(VENV)/.check
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
+	$(PY) -m bandit --quiet --recursive --configfile pyproject.toml $(PACKAGES)
+	$(PY) -m tests.advisories
 	$(PYTEST) -q tests/house_rules
 	$(PY) -m tests.conformance_report --check docs/conformance.md
 	$(PY) -m chartloop.reference --check docs/reference

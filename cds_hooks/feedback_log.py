@@ -41,7 +41,7 @@ class FeedbackLog:
         received = clock.now_us()
 
         def work(tx: Tx) -> int:
-            new = [each for each in entries if tx.run(_INSERT, (each.card, each.happened, received, service, each.model, *each[3:]))]
+            new = [each for each in entries if tx.run(_INSERT, _row(tx, service, each, received))]
             row = tx.one("SELECT count(*) FROM cds_feedback WHERE received > ?", (received - _DAY_US,))
             if new and row and row[0] > self.per_day:
                 raise Throttled("There was too much feedback today; nothing of this was kept.")
@@ -51,3 +51,8 @@ class FeedbackLog:
             return len(new)
 
         return self.database.write(work)
+
+
+def _row(tx: Tx, service: str, each: Feedback, received: int) -> tuple[object, ...]:
+    comment = tx.columns.keep_text(each.comment, "cds_feedback.comment", each.card, each.happened)
+    return (each.card, each.happened, received, service, each.model, *each._replace(comment=comment)[3:])

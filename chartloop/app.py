@@ -12,8 +12,11 @@ from chartloop.kernel.broker_table import TableBus
 from chartloop.kernel.config import Settings
 from chartloop.kernel.db import Database, open_database
 from chartloop.kernel.dead_letters import DeadLetters
+from chartloop.kernel.errors import Unavailable
 from chartloop.kernel.keys import hmac_secret, secret
 from chartloop.kernel.outbox import Outbox
+from chartloop.kernel.vault.opening import open_vault
+from chartloop.kernel.vault.vault import Vault
 from chartloop.migrate import migrate
 from fhir_server.labels.service import LabelService
 from fhir_server.opening import open_store
@@ -36,23 +39,41 @@ class Kernel:
     outbox: Outbox
     dead_letters: DeadLetters
     audit: Audit
+    vault: Vault | None = None
+    """What seals and opens; None where it is off and nothing is sealed."""
+    keyless: str = ""
+    """Why sealed values cannot be read here."""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.audit.close()
+        if self.vault is not None:
+            self.vault.close()
         self.database.close()
 
 
-def open_kernel(settings: Settings) -> Kernel:
+def open_kernel(settings: Settings, *, key_needed: bool = True) -> Kernel:
     """Bring the database to this release's schema and open it.
 
+    Args:
+        settings: The effective settings.
+        key_needed: False goes on without the master key where that is missing, for what reads nothing sealed; Kernel.keyless says so.
+
     Raises:
-        Unavailable: The database cannot be opened, or would lose acknowledged writes.
+        Unavailable: The database cannot be opened, or would lose acknowledged writes; or the master key of what is sealed is missing.
     """
     migrate(settings.database_url)
     database = open_database(settings.database_url, busy_timeout_s=settings.database.busy_timeout_s, connections=settings.database.connections)
+    vault, keyless = None, ""
+    try:
+        vault = open_vault(database, settings.vault, settings.keys)
+    except BaseException as error:
+        if key_needed or not isinstance(error, Unavailable):
+            database.close()
+            raise
+        keyless = str(error)
     bus = TableBus(database, lanes=settings.worker.lanes)
     return Kernel(
         settings,
@@ -61,13 +82,16 @@ def open_kernel(settings: Settings) -> Kernel:
         bus,
         Outbox(bus, hmac_secret(settings.keys)),
         DeadLetters(database, bus),
-        Audit(settings.data, segment_max_bytes=settings.audit.segment_max_bytes),
+        Audit(settings.data, segment_max_bytes=settings.audit.segment_max_bytes, vault=vault),
+        vault,
+        keyless,
     )
 
 
 def base_url(settings: Settings) -> str:
     """Where browsers and clients reach this server, without a path."""
-    return settings.server.base_url.rstrip("/") or f"http://{settings.server.host}:{settings.server.port}"
+    scheme = "https" if settings.server.tls_certificate else "http"
+    return settings.server.base_url.rstrip("/") or f"{scheme}://{settings.server.host}:{settings.server.port}"
 
 
 def fhir_base(settings: Settings) -> str:
@@ -82,6 +106,7 @@ def open_door(kernel: Kernel) -> Door:
     store = open_store(
         kernel.database, kernel.access, kernel.audit, kernel.outbox, labels,
         secret=pages, base=base, full_text=said.full_text, terminology=Terminologies([R4Codes(), Icd10cmCodes()]), delete_most=said.delete_most,
+        vault=kernel.vault,
     )  # fmt: skip
     return Door(Repository(store), store)
 

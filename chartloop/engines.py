@@ -14,8 +14,10 @@ from chartloop.kernel.auth import forget_expired
 from chartloop.kernel.config import Settings
 from chartloop.kernel.keys import secret, signing_key
 from chartloop.kernel.retention import forget_events
+from chartloop.kernel.vault.vault import REFRESH_S
 from chartloop.kernel.worker import Consumer, Periodic
 from chartloop.risk import risk_registry
+from chartloop.securing import mllp_tls
 from chartloop.telemetry import telemetry_publisher
 from claims.chart import Chart
 from claims.coding.assignment import AssignmentConsumer, Policy
@@ -153,6 +155,7 @@ def periodics(kernel: Kernel, door: Door, *, only: Collection[str] = ()) -> list
         Periodic("reindex", 1.0, lambda: _reindex(door.store)),
         Periodic("forget-audit", HOUR_S, lambda: _forget_audit(kernel)),
         Periodic("forget-events", HOUR_S, lambda: _forget_events(kernel)),
+        Periodic("keys", REFRESH_S, lambda: _refresh_keys(kernel)),
         Periodic("forget-tokens", HOUR_S, lambda: _forget_tokens(kernel)),
     ]
     return [periodic for periodic in found if not only or periodic.name in only]
@@ -167,7 +170,12 @@ def _seal(sealer: Sealer) -> None:
 
 
 def _forget_audit(kernel: Kernel) -> None:
-    prune(kernel.database, kernel.settings.data, kernel.audit, kernel.settings.audit.retention_years)
+    prune(kernel.database, kernel.settings.data, kernel.settings.audit.retention_years)
+
+
+def _refresh_keys(kernel: Kernel) -> None:
+    if kernel.vault is not None:
+        kernel.vault.refresh()
 
 
 def _forget_tokens(kernel: Kernel) -> None:
@@ -189,7 +197,8 @@ def _forget_events(kernel: Kernel) -> None:
 
 def listener(kernel: Kernel) -> MllpServer:
     """The MLLP listener."""
-    return MllpServer(kernel.settings.mllp, Intake(kernel.database, kernel.outbox, kernel.audit))
+    intake = Intake(kernel.database, kernel.outbox, kernel.audit)
+    return MllpServer(kernel.settings.mllp, intake, tls=mllp_tls(kernel.settings.mllp))
 
 
 def subject(kernel: Kernel, engine: str) -> Subject:

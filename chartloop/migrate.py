@@ -19,6 +19,7 @@ TABLE_MODULES = (
     "cds_hooks.tables",
     "chartloop.kernel.auth_tables",
     "chartloop.kernel.tables",
+    "chartloop.kernel.vault.tables",
     "claims.tables",
     "fhir_server.tables",
     "ingest.tables",

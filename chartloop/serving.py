@@ -13,7 +13,7 @@ from multiprocessing import parent_process
 from multiprocessing.util import Finalize
 
 from granian import Granian
-from granian.constants import Interfaces
+from granian.constants import Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
@@ -28,8 +28,11 @@ from chartloop.kernel.errors import Conflict, Invalid
 from chartloop.kernel.http import WsgiApp
 from chartloop.kernel.logs import configure_logs
 from chartloop.kernel.process_lock import ProcessLock
+from chartloop.kernel.tls import refuse_in_the_open
+from chartloop.kernel.vault.opening import warn_of_place
 from chartloop.kernel.worker import Worker
 from chartloop.migrate import migrate
+from chartloop.securing import PROXY, http_files, mllp_tls
 from chartloop.web import build_wsgi
 from fhir_server.background.jobs import AsyncJobs
 from fhir_server.background.runner import AsyncRunner
@@ -50,11 +53,14 @@ def serve_http(settings: Settings, said: Mapping[str, str]) -> None:
         Conflict: On SQLite, another process serves the same directory; or a port is taken.
     """
     configure_logs(settings.log)
+    secured = http_files(settings.server)
     _refuse_taken(settings.server.host, settings.server.port)
     if settings.embedded:
+        mllp_tls(settings.mllp)
         ProcessLock(settings.data).release()  # say so here, in one sentence; the worker holds it
         _refuse_taken(settings.mllp.host, settings.mllp.port)
     migrate(settings.database_url)
+    warn_of_place(settings.vault, settings.keys, settings.data)
     export_environment(said)
     Granian(
         "chartloop.serving:wsgi",
@@ -70,6 +76,11 @@ def serve_http(settings: Settings, said: Mapping[str, str]) -> None:
         websockets=False,
         # A stop waits for connections on which a request may begin: so long, and well below what supervisors wait.
         http1_settings=HTTP1Settings(header_read_timeout=10_000),
+        ssl_cert=secured.certificate if secured else None,
+        ssl_key=secured.key if secured else None,
+        ssl_ca=secured.client_ca if secured else None,
+        ssl_client_verify=bool(secured and secured.client_ca),
+        ssl_protocol_min=SSLProtocols.tls12,
     ).serve()
 
 
@@ -143,6 +154,7 @@ def run_listener(settings: Settings) -> None:
     """Run the MLLP listener alone, until a signal ends it."""
     configure_logs(settings.log)
     _refuse_sqlite(settings)
+    mllp_tls(settings.mllp)
     _refuse_taken(settings.mllp.host, settings.mllp.port)
     with open_kernel(settings) as kernel:
         mllp = listener(kernel)
@@ -158,6 +170,8 @@ def run_apps(settings: Settings, host: str, port: int, issuers: tuple[str, ...])
     from smart_apps.explainer.routes import explainer_routes  # noqa: PLC0415
     from smart_apps.explainer.settings import explainer  # noqa: PLC0415
 
+    allowed = settings.server.behind_proxy or settings.server.insecure
+    refuse_in_the_open(host, secured=False, allowed=allowed, section="server", instead=f"{PROXY} in front of the apps, which speak no TLS themselves")
     ehrs = issuers or (fhir_base(settings),)
     beside = explainer_routes(explainer(settings.apps.explainer_launch_url.removesuffix("/launch"), ehrs))
     run(review_app(settings.apps.review_url, ehrs), host, port, beside)

@@ -33,6 +33,7 @@ from chartloop.kernel.metrics import BusCollector, Metrics
 from chartloop.kernel.settings_sections import BrandSettings
 from chartloop.measured import measured
 from chartloop.risk import risk_registry
+from chartloop.securing import api_headers
 from chartloop.telemetry import telemetry_intake
 from fhir_server.api import blueprint as fhir_blueprint
 from fhir_server.audit_event import AuditEvents
@@ -76,7 +77,7 @@ def build_wsgi(kernel: Kernel, repository: Repository, later: AsyncRunner | None
     bounded = with_bounded_bodies(explored, places_of(settings.server.threads))
     if later is not None:
         later.start(app.wsgi_app)
-    return measured(with_every_request_audited(with_common_headers(bounded, origins=origins), kernel.audit), metrics)
+    return measured(with_every_request_audited(with_common_headers(bounded, origins=origins, defaults=api_headers(base_url(settings))), kernel.audit), metrics)
 
 
 def build_routes(kernel: Kernel, repository: Repository, metrics: Metrics, later: AsyncRunner | None = None) -> tuple[Flask, Gate, Sessions]:

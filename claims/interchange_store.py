@@ -47,14 +47,14 @@ def add_interchange(tx: Tx, direction: str, payer: str, isa13: str, gs06: str, k
     number, now = draw_number(tx, "interchange"), clock.now_us()
     tx.run(
         f"INSERT INTO interchange ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-        (number, direction, payer, isa13, gs06, kind, state, key, 0, now, 0, now, "", body),
+        (number, direction, payer, isa13, gs06, kind, state, key, 0, now, 0, now, "", tx.columns.keep(body, "interchange.body", number)),
     )
     return number
 
 
 def interchange(session: Session, number: int) -> StoredInterchange | None:
     """Return an interchange by number."""
-    return _row(session.one(f"SELECT {_COLUMNS} FROM interchange WHERE id = ?", (number,)))
+    return _row(session, session.one(f"SELECT {_COLUMNS} FROM interchange WHERE id = ?", (number,)))
 
 
 def interchange_of(db: Database, event: Event) -> StoredInterchange:
@@ -73,19 +73,19 @@ def interchange_of(db: Database, event: Event) -> StoredInterchange:
 def sent_by_isa13(session: Session, payer: str, isa13: str) -> StoredInterchange | None:
     """Return what went out to a payer under this ISA13."""
     sql = f"SELECT {_COLUMNS} FROM interchange WHERE direction = 'out' AND payer = ? AND isa13 = ?"
-    return _row(session.one(sql, (payer, isa13)))
+    return _row(session, session.one(sql, (payer, isa13)))
 
 
 def sent_by_gs06(session: Session, payer: str, gs06: str) -> StoredInterchange | None:
     """Return what went out to a payer under this GS06."""
     sql = f"SELECT {_COLUMNS} FROM interchange WHERE direction = 'out' AND payer = ? AND gs06 = ?"
-    return _row(session.one(sql, (payer, gs06)))
+    return _row(session, session.one(sql, (payer, gs06)))
 
 
 def by_isa13(session: Session, isa13: str) -> list[StoredInterchange]:
     """Return outbound interchanges of any payer under an ISA13, with or without its sender in front."""
     sql = f"SELECT {_COLUMNS} FROM interchange WHERE direction = 'out' AND isa13 = ? ORDER BY id"
-    return [StoredInterchange(*row) for row in session.all(sql, (isa13.rpartition("-")[2],))]
+    return [found for row in session.all(sql, (isa13.rpartition("-")[2],)) if (found := _row(session, row))]
 
 
 def move(tx: Tx, number: int, states: Sequence[str], state: str, *, note: str = "", attempt: bool = False) -> bool:
@@ -127,7 +127,7 @@ def submission_of(session: Session, *, payer: str = "", pcn: str = "", payer_con
 def add_answer(tx: Tx, claim: str, fact: str, number: int, kind: str, data: str, payer_control: str = "") -> None:
     """Keep what a payer said about a claim; the same fact counts once."""
     sql = "INSERT INTO claim_answer (claim, fact, interchange, kind, recorded, data) VALUES (?,?,?,?,?,?) ON CONFLICT DO NOTHING"
-    tx.run(sql, (claim, fact, number, kind, clock.now_us(), data))
+    tx.run(sql, (claim, fact, number, kind, clock.now_us(), tx.columns.keep_text(data, "claim_answer.data", claim, fact)))
     if payer_control:
         tx.run("UPDATE claim_submission SET payer_control = ? WHERE claim = ?", (payer_control, claim))
 
@@ -135,7 +135,8 @@ def add_answer(tx: Tx, claim: str, fact: str, number: int, kind: str, data: str,
 def answers(session: Session, claim: str) -> list[tuple[str, int, int, str]]:
     """Return (fact, interchange, recorded, data) of a claim in order of arrival."""
     sql = "SELECT fact, interchange, recorded, data FROM claim_answer WHERE claim = ? ORDER BY recorded, fact"
-    return [(str(f), int(i), int(r), str(d)) for f, i, r, d in session.all(sql, (claim,))]
+    rows = session.all(sql, (claim,))
+    return [(str(f), int(i), int(r), session.columns.kept_text(str(d), "claim_answer.data", claim, f)) for f, i, r, d in rows]
 
 
 def payers(session: Session) -> list[str]:
@@ -158,8 +159,8 @@ def set_mailbox_position(tx: Tx, payer: str, position: int) -> None:
     tx.run(sql, (payer, position))
 
 
-def _row(row: tuple[object, ...] | None) -> StoredInterchange | None:
+def _row(session: Session, row: tuple[object, ...] | None) -> StoredInterchange | None:
     if row is None:
         return None
     found = StoredInterchange(*row)  # type: ignore[arg-type]
-    return found._replace(body=bytes(found.body))
+    return found._replace(body=session.columns.kept(bytes(found.body), "interchange.body", found.id))

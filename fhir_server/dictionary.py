@@ -1,18 +1,22 @@
 """Train a compression dictionary on what is stored, so that small bodies shrink to a quarter.
 
-A dictionary is data of this store like the bodies it was made from: it stays in the database and is never sent anywhere.
+A dictionary is data of this store like the bodies it was made from: it stays in the database, sealed like them, and is never sent anywhere.
 Spec: https://www.rfc-editor.org/rfc/rfc8878#name-dictionary-format
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 import zstandard
 
 from chartloop.kernel.db import Session, Tx
+from chartloop.kernel.vault.vault import Destroyed
 from fhir_server.codec import Codec
+from fhir_server.rows import version_place
 from fhir_server.store import Store
+from fhir_server.type_ids import TYPE_NAMES
 
 ENOUGH: Final = 2_000
 """Fewest stored versions that a dictionary is trained on."""
@@ -48,17 +52,25 @@ class DictionaryTraining:
 
 def stored_dictionaries(session: Session) -> dict[int, bytes]:
     """Read every dictionary."""
-    return {int(number): bytes(body) for number, body in session.all("SELECT dict_id, body FROM dictionary")}
+    found = session.all("SELECT dict_id, body FROM dictionary")
+    return {int(number): session.columns.kept(bytes(body), "dictionary.body", number) for number, body in found}
 
 
 def _samples(session: Session, codec: Codec) -> list[bytes]:
     """Take versions from all over the store: neighbours are too much alike."""
     found = session.one("SELECT count(*) FROM version")
     every = max(1, int(found[0] if found else 0) // SAMPLES)
-    rows = session.all("SELECT codec, dict_id, body FROM version WHERE method < 3 AND updated % ? = 0 LIMIT ?", (every, SAMPLES))
-    return [codec.unpack(*row) for row in rows]
+    sql = (
+        "SELECT v.codec, v.dict_id, v.body, r.type_id, r.fhir_id, v.version FROM version v CROSS JOIN resource r "
+        "WHERE r.rid = v.rid AND v.method < 3 AND v.updated % ? = 0 LIMIT ?"
+    )
+    taken = []
+    for number, dict_id, body, type_id, id_, version in session.all(sql, (every, SAMPLES)):
+        with suppress(Destroyed):
+            taken.append(codec.unpack(number, dict_id, body, version_place(TYPE_NAMES[type_id], id_, version)))
+    return taken
 
 
 def _store_first(tx: Tx, body: bytes) -> None:
     """Store dictionary 1; of two processes that race, the first one's counts for both."""
-    tx.run("INSERT INTO dictionary (dict_id, body) VALUES (1, ?) ON CONFLICT DO NOTHING", (body,))
+    tx.run("INSERT INTO dictionary (dict_id, body) VALUES (1, ?) ON CONFLICT DO NOTHING", (tx.columns.keep(body, "dictionary.body", 1),))

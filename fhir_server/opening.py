@@ -8,6 +8,7 @@ from chartloop.kernel.access.engine import Access
 from chartloop.kernel.audit.journal import Audit
 from chartloop.kernel.db import Database, Tx
 from chartloop.kernel.outbox import Outbox
+from chartloop.kernel.vault.vault import Vault
 from fhir_server.codec import Codec
 from fhir_server.dictionary import stored_dictionaries
 from fhir_server.indexing.text_rows import bring_text_index
@@ -33,6 +34,7 @@ def open_store(
     full_text: bool = False,
     terminology: Terminology | None = None,
     delete_most: int = 1,
+    vault: Vault | None = None,
 ) -> Store:
     """Open the store of a database whose tables exist.
 
@@ -47,6 +49,7 @@ def open_store(
         full_text: Whether words can be searched for; the first time, the words of everything stored are indexed before this returns.
         terminology: Who answers searches by value set and by subsumption; without one they are refused.
         delete_most: Most resources that one conditional delete takes.
+        vault: What seals and opens bodies; without one they are kept as they are.
     """
     with db.read() as session:
         dictionaries = stored_dictionaries(session)
@@ -57,7 +60,7 @@ def open_store(
         with db.read() as session:
             return stored_dictionaries(session).get(number)
 
-    codec = Codec(dictionaries, load)
+    codec = Codec(dictionaries, load, vault)
     bring_text_index(db, codec.unpack, wanted=full_text)
     known = terminology or NoTerminology()
     store = Store(

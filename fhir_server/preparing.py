@@ -20,7 +20,7 @@ from fhir_server.indexing.rows import INHERITS, NO_ROWS, IndexRows, index_rows
 from fhir_server.indexing.text_words import text_words
 from fhir_server.indexing.values import split_reference
 from fhir_server.redaction import is_subsetted
-from fhir_server.rows import DELETE, POST, PUT, Row, labels_of
+from fhir_server.rows import DELETE, POST, PUT, Row, labels_of, version_place
 from fhir_server.splice import splice, without_labels, without_version
 from fhir_server.store import Label, LabelsOf, Store, Stored
 from fhir_server.writing import Change
@@ -65,7 +65,7 @@ def stored_rows(store: Store, row: Row) -> tuple[bytes, IndexRows]:
     """Return a stored version's body and the index rows it has."""
     if row.deleted:
         return b"", NO_ROWS
-    body = store.codec.unpack(row.codec, row.dict_id, row.packed)
+    body = store.codec.unpack(row.codec, row.dict_id, row.packed, row.place)
     return body, rows_of(store, row.type, msgspec.json.decode(body))
 
 
@@ -115,6 +115,7 @@ def new_version(
         return None
     unlabelled = without_labels(resource)
     values, heritage = _values(store, type_, unlabelled), inherited(store, type_, resource)
+    attributes = row_attributes(type_, resource, labels, patient_among(type_, id_, values.references), store.base)
     change = Change(
         type=type_,
         id=id_,
@@ -122,8 +123,8 @@ def new_version(
         version=version,
         updated=updated,
         method=POST if assigned else PUT,
-        packed=store.codec.pack(final),
-        attributes=row_attributes(type_, resource, labels, patient_among(type_, id_, values.references), store.base),
+        packed=store.codec.pack(final, version_place(type_, id_, version), attributes.patient),
+        attributes=attributes,
         rows=_rows(store, type_, unlabelled, values, heritage),
         old_rows=old_rows,
         old_labels=old_labels,

@@ -16,6 +16,7 @@ import msgspec
 
 from chartloop.kernel.access.rows import EVERYTHING
 from chartloop.kernel.db import Session
+from chartloop.kernel.vault.vault import Destroyed
 from fhir_server import rows
 from fhir_server.hashing import value_hash
 from fhir_server.indexing.rows import INHERITS
@@ -122,8 +123,11 @@ class _Spread:
                 yield version
 
     def _inherited(self, row: Row) -> frozenset[str]:
-        parsed: Mapping[str, Any] = msgspec.json.decode(self._body(row))
+        try:
+            parsed: Mapping[str, Any] = msgspec.json.decode(self._body(row))
+        except Destroyed:
+            return frozenset()  # nobody reads this version again
         return inherited(self.store, row.type, parsed)
 
     def _body(self, row: Row) -> bytes:
-        return self.store.codec.unpack(row.codec, row.dict_id, row.packed)
+        return self.store.codec.unpack(row.codec, row.dict_id, row.packed, row.place)

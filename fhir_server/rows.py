@@ -49,6 +49,11 @@ class Row(NamedTuple):
         return f"{self.type}/{self.id}"
 
     @property
+    def place(self) -> str:
+        """Where the body is kept: what it was sealed for."""
+        return version_place(self.type, self.id, self.version)
+
+    @property
     def deleted(self) -> bool:
         """Whether this version is a deletion."""
         return self.method == DELETE
@@ -56,6 +61,11 @@ class Row(NamedTuple):
     def attributes(self) -> RowAttributes:
         """What the policies see."""
         return RowAttributes(self.type, self.labels, self.patient, self.owner, self.insurer)
+
+
+def version_place(type_: str, id_: str, version: int) -> str:
+    """Name a stored version as the vault and the audit log do: "Claim/1/_history/3"."""
+    return f"{type_}/{id_}/_history/{version}"
 
 
 _COLUMNS = (
@@ -179,13 +189,16 @@ def types_in_use(session: Session) -> frozenset[str]:
     return frozenset(TYPE_NAMES[row[0]] for row in session.all(sql, ()))
 
 
-def packed_bodies(session: Session, rids: Sequence[int]) -> list[tuple[int, int, int, bytes]]:
-    """Fetch rid, codec, dictionary and body of the current versions of rows that a filtered search has found."""
+def packed_bodies(session: Session, rids: Sequence[int]) -> list[tuple[int, tuple[int, int, bytes, str]]]:
+    """Fetch rid, and codec, dictionary, body and place, of the current versions of rows that a filtered search has found."""
     sql = (
-        f"SELECT r.rid, v.codec, v.dict_id, v.body FROM {_JOIN} AND v.version = r.version "
+        f"SELECT r.rid, v.codec, v.dict_id, v.body, r.type_id, r.fhir_id, v.version FROM {_JOIN} AND v.version = r.version "
         f"AND r.rid IN ({', '.join('?' * len(rids))})"
     )
-    return [(int(row[0]), row[1], row[2], bytes(row[3])) for row in session.all(sql, rids)]
+    return [
+        (int(row[0]), (row[1], row[2], bytes(row[3]), version_place(TYPE_NAMES[row[4]], row[5], row[6])))
+        for row in session.all(sql, rids)
+    ]
 
 
 def ids_of(session: Session, rids: Sequence[int]) -> list[tuple[int, str]]:

@@ -6,32 +6,36 @@ from collections.abc import Iterable
 
 from chartloop.kernel.access.rows import RowAttributes
 from chartloop.kernel.access.scope import Scope
+from chartloop.kernel.vault.vault import Destroyed
 from fhir_server.redaction import redact
-from fhir_server.rows import METHODS, Row
+from fhir_server.rows import DELETE, METHODS, Row
 from fhir_server.store import Store, Stored, acting
 
 
 def visible(store: Store, scope: Scope, row: Row) -> Stored:
-    """Unpack a row that passed the row filter, and hide what this reader may not see of it."""
+    """Unpack a row that passed the row filter, and hide what this reader may not see of it; Gone where its key was destroyed."""
     return _seen(store, row, None if row.deleted else store.access.elements(scope, row.attributes()))
 
 
 def all_visible(store: Store, scope: Scope, rows: Iterable[Row]) -> list[Stored]:
-    """Do the same for many rows; those that no policy can tell apart share one decision."""
+    """Do the same for many rows; those that no policy can tell apart share one decision, and one whose key was destroyed is shown as deleted."""
     decided: dict[tuple[object, ...], frozenset[str] | None] = {}
     page: list[Stored] = []
     for row in rows:
         alike = (row.type_id, row.labels, row.patient, row.owner, row.insurer)
         if alike not in decided:
             decided[alike] = store.access.elements(scope, row.attributes())
-        page.append(_seen(store, row, decided[alike]))
+        try:
+            page.append(_seen(store, row, decided[alike]))
+        except Destroyed:
+            page.append(_stored(row._replace(method=DELETE), b"", redacted=False))
     return page
 
 
 def _seen(store: Store, row: Row, shown: frozenset[str] | None) -> Stored:
     if row.deleted:
         return _stored(row, b"", redacted=False)
-    body = store.codec.unpack(row.codec, row.dict_id, row.packed)
+    body = store.codec.unpack(row.codec, row.dict_id, row.packed, row.place)
     if shown is None:
         return _stored(row, body, redacted=False)
     return _stored(row, redact(body, shown), redacted=True)

@@ -124,9 +124,10 @@ def apply(store: Store, scope: Scope, tx: Tx, batch: Batch, also: Also | None) -
         store.outbox.publish_all(tx, [_told(change) for change in changes], trace=scope.request)
     if also is not None:
         also(tx)
-    # Last, because another writer of the same new word waits from here until this transaction ends.
+    # Last, because another writer of the same new word, or of the same new patient, waits from here until this transaction ends.
     words = (word for change in changes for word in change.rows.words)
     store.vocabulary.learn(tx, words, (unit for change in changes for unit in change.rows.units))
+    store.codec.settle(tx, (change.packed for change in changes))
 
 
 def _told(change: Change) -> Told:

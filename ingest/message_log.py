@@ -64,7 +64,7 @@ def keep(tx: Tx, entry: Entry) -> tuple[int, bool] | None:
     rows = tx.all(
         "INSERT INTO hl7_message (received, source, control_id, sha256, type, charset, body, ack, state, reused, problems)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id",
-        (entry.received, *identity, entry.type, entry.charset, entry.body, entry.ack, entry.state, int(reused), entry.problems),
+        (entry.received, *identity, entry.type, entry.charset, tx.columns.keep(entry.body, *_place(identity.digest)), entry.ack, entry.state, int(reused), entry.problems),
     )
     return (int(rows[0][0]), reused) if rows else None
 
@@ -79,8 +79,10 @@ def keep_again(tx: Tx, number: int, entry: Entry) -> None:
 
 def load(session: Session, number: int) -> LoggedMessage | None:
     """One message by its number."""
-    row = session.one("SELECT id, received, body, state FROM hl7_message WHERE id = ?", (number,))
-    return None if row is None else LoggedMessage(int(row[0]), int(row[1]), bytes(row[2]), str(row[3]))
+    row = session.one("SELECT id, received, body, state, sha256 FROM hl7_message WHERE id = ?", (number,))
+    if row is None:
+        return None
+    return LoggedMessage(int(row[0]), int(row[1]), session.columns.kept(bytes(row[2]), *_place(bytes(row[4]))), str(row[3]))
 
 
 def mark(tx: Tx, number: int, state: str, problems: str) -> None:
@@ -118,6 +120,10 @@ def advance(tx: Tx, key: str, event: int) -> None:
 def written_problems(problems: Iterable[Problem]) -> str:
     """Findings as the log keeps them: severity, condition, position and sentence, never content."""
     return "\n".join(f"{problem.severity} {problem.code} {problem.position or '-'} {problem.text}" for problem in problems)
+
+
+def _place(digest: bytes) -> tuple[str, str]:
+    return "hl7_message.body", digest.hex()
 
 
 def _hidden(key: str) -> str:

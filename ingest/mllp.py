@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
+from chartloop.kernel.tls import NameRefused
 from ingest.hl7v2.framing import TRUNCATED, Frame, FrameReader, frame
 
 if TYPE_CHECKING:
-    import ssl
-
     from chartloop.kernel.settings_sections import MllpSettings
+    from chartloop.kernel.tls import Tls
 
 _log = logging.getLogger(__name__)
 _CHUNK = 65536
@@ -40,7 +41,7 @@ class Receiver(Protocol):
 class MllpServer:
     """Listens on one address; each connection may carry any number of messages, answered in their order."""
 
-    def __init__(self, settings: MllpSettings, intake: Receiver, *, max_connections: int = 64, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, settings: MllpSettings, intake: Receiver, *, max_connections: int = 64, tls: Tls | None = None) -> None:
         """Nothing is opened before `start`."""
         self._settings = settings
         self._intake = intake
@@ -101,6 +102,10 @@ class MllpServer:
             with self._secured(connection) as stream:
                 stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._converse(stream)
+        except ssl.SSLError as error:
+            _log.warning("A connection was not secured.", extra={"action": "mllp.tls_refused", "reason": str(error.reason)})
+        except NameRefused:
+            _log.warning("A sender's certificate carries no name that may come in.", extra={"action": "mllp.name_refused"})
         except OSError as error:
             _log.info("A connection broke.", extra={"action": "mllp.broken", "error": type(error).__name__})
         except Exception as error:
@@ -115,7 +120,7 @@ class MllpServer:
         if self._tls is None:
             return connection
         connection.settimeout(_FRAME_SILENCE_S)
-        return self._tls.wrap_socket(connection, server_side=True)
+        return self._tls.secure(connection)
 
     def _converse(self, stream: socket.socket) -> None:
         reader = FrameReader(self._settings.max_bytes)

@@ -39,16 +39,19 @@ for _command in (anchor, disclosures_, export, prove, show):
 def verify(data: Path | None, as_json: bool, heads: Path | None, proof: Path | None, exported: Path | None, key: str) -> int:
     """Check every record, every signed tree head, and that every stored version has its record.
 
-    Exit 0 when everything holds; 1 names the first bad sequence number or the tree head that does not fit.
+    Exit 0 when everything holds; 1 names the first bad sequence number or the tree head that does not fit. The records are checked as they are
+    stored: where the master key is missing, only the comparison of versions with their records is left out, and said so.
     """
     if proof is not None:
         return _verify_proof(proof, heads, key)
     if exported is not None:
         return _verify_export(exported, heads)
-    return _print(_verify_log(data, heads), as_json)
+    report, keyless = _verify_log(data, heads)
+    return _print(report, as_json, keyless)
 
 
-def _verify_log(data: Path | None, heads: Path | None) -> VerifyReport:
+def _verify_log(data: Path | None, heads: Path | None) -> tuple[VerifyReport, str]:
+    """Check the log; also say why versions could not be compared, where they could not."""
     from chartloop.app import open_kernel
     from chartloop.kernel.audit.verify import remember_report
     from chartloop.kernel.audit.verify import verify as verify_log
@@ -56,16 +59,19 @@ def _verify_log(data: Path | None, heads: Path | None) -> VerifyReport:
 
     settings = settings_of(data)
     kept = heads or settings.audit.heads_file
-    with open_kernel(settings) as kernel:
-        report = verify_log(kernel.database, settings.data, heads_file=kept, anchor_file=settings.audit.anchor_file, versions=stored_versions)
+    with open_kernel(settings, key_needed=False) as kernel:
+        versions = None if kernel.keyless else stored_versions
+        report = verify_log(kernel.database, settings.data, heads_file=kept, anchor_file=settings.audit.anchor_file, versions=versions)
         remember_report(kernel.database, report)
-    return report
+    return report, kernel.keyless
 
 
-def _print(report: VerifyReport, as_json: bool) -> int:
+def _print(report: VerifyReport, as_json: bool, keyless: str = "") -> int:
     if as_json:
-        click.echo(json.dumps(asdict(report), indent=2))
+        click.echo(json.dumps({**asdict(report), "versions_compared": not keyless}, indent=2))
     else:
+        if keyless:
+            click.echo(f"Versions were not compared with their records. {keyless}")
         click.echo(f"{report.sealed:,} records under {report.heads:,} signed tree heads, {report.unsealed:,} waiting for the sealer")
         for problem in report.problems:
             click.echo(problem)

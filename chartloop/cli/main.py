@@ -21,6 +21,7 @@ COMMANDS = {
     "ehr": "chartloop.cli.ehr",
     "events": "chartloop.cli.events",
     "fhir": "chartloop.cli.fhir",
+    "keys": "chartloop.cli.keys",
     "mllp": "chartloop.cli.run",
     "omop": "chartloop.cli.omop",
     "predictions": "chartloop.cli.predictions",

@@ -30,6 +30,7 @@ from chartloop.kernel.settings_sections import (
     PredictionsSettings,
     ServerSettings,
     TelemetrySettings,
+    VaultSettings,
     WorkerSettings,
 )
 
@@ -54,6 +55,7 @@ class Settings(BaseSettings):
     audit: AuditSettings = AuditSettings()
     auth: AuthSettings = AuthSettings()
     brand: BrandSettings = BrandSettings()
+    vault: VaultSettings = VaultSettings()
     policy: PolicySettings = PolicySettings()
     apps: AppsSettings = AppsSettings()
     ehr: EhrSettings = EhrSettings()

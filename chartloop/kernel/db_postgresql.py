@@ -23,6 +23,7 @@ from psycopg.pq import TransactionStatus
 from chartloop.kernel.db_inserts import ROWS, for_rows
 from chartloop.kernel.db_session import Database, Params, Row, Session, Tx, run_actions
 from chartloop.kernel.errors import ChartloopError, Conflict, Invalid, Unavailable
+from chartloop.kernel.vault.columns import Columns
 
 T = TypeVar("T")
 _ATTEMPTS = 8
@@ -52,9 +53,10 @@ class PostgresqlSession(Tx):
 
     dialect = "postgresql"
 
-    def __init__(self, connection: psycopg.Connection[Row]) -> None:
+    def __init__(self, connection: psycopg.Connection[Row], columns: Columns) -> None:
         """Wrap a connection in autocommit mode."""
         self.connection = connection
+        self.columns = columns
         self.actions: list[Callable[[], None]] = []
         self.broken = False
 
@@ -118,8 +120,9 @@ class PostgresqlSession(Tx):
 class _Pool:
     """Connections that are not in use; the one used last is taken first."""
 
-    def __init__(self, connect: Callable[[], psycopg.Connection[Row]], size: int) -> None:
+    def __init__(self, connect: Callable[[], psycopg.Connection[Row]], size: int, columns: Columns) -> None:
         self._connect = connect
+        self._columns = columns
         self._free: deque[PostgresqlSession] = deque()
         self._places = threading.Semaphore(size)
         self._wait_s = 30.0
@@ -135,7 +138,7 @@ class _Pool:
         except IndexError:
             pass
         try:
-            return PostgresqlSession(self._connect())
+            return PostgresqlSession(self._connect(), self._columns)
         except BaseException:
             self._places.release()
             raise
@@ -207,8 +210,8 @@ class PostgresqlDatabase(Database):
             raise Invalid("The database URL cannot be read.") from None
         self._url = url
         self.local = threading.local()
-        self.readers = _Pool(self._connect, connections)
-        self._writers = _Pool(self._connect, connections)
+        self.readers = _Pool(self._connect, connections, self.columns)
+        self._writers = _Pool(self._connect, connections, self.columns)
         self._refuse_unsafe()
 
     def _connect(self) -> psycopg.Connection[Row]:

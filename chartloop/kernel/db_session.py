@@ -9,6 +9,8 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import MetaData
 
+from chartloop.kernel.vault.columns import Columns
+
 METADATA = MetaData()
 """Every table of every package is declared on this."""
 
@@ -31,6 +33,8 @@ class Session(ABC):
     """One connection inside a block. SQL uses ? placeholders on both dialects."""
 
     dialect: str
+    columns: Columns
+    """Seals and opens the values of columns that the vault covers."""
 
     @abstractmethod
     def one(self, sql: str, params: Params = ()) -> Row | None:
@@ -67,8 +71,9 @@ class Database(ABC):
     dialect: str
 
     def __init__(self) -> None:
-        """Remember which threads are inside a write."""
+        """Remember which threads are inside a write; begin without a vault."""
         self._writing = threading.local()
+        self.columns = Columns()
 
     @abstractmethod
     def read(self, *, snapshot: bool = False) -> AbstractContextManager[Session]:

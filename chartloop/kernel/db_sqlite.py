@@ -17,6 +17,7 @@ from chartloop.kernel.db_inserts import ROWS, for_rows
 from chartloop.kernel.db_queue import WriteQueue
 from chartloop.kernel.db_session import Database, Params, Row, Session, Tx
 from chartloop.kernel.errors import ChartloopError, Conflict, Unavailable
+from chartloop.kernel.vault.columns import Columns
 
 T = TypeVar("T")
 _SYNCHRONOUS_FULL = 2
@@ -49,9 +50,10 @@ class SqliteSession(Tx):
 
     dialect = "sqlite"
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, columns: Columns) -> None:
         """Wrap a connection in autocommit mode."""
         self.connection = connection
+        self.columns = columns
         self.actions: list[Callable[[], None]] = []
         self.depth = 0
         self.lost = False
@@ -151,7 +153,7 @@ class SqliteDatabase(Database):
         self._readers: weakref.WeakSet[SqliteSession] = weakref.WeakSet()
         self._readers_lock = threading.Lock()
         self._closed = False
-        self._writer = SqliteSession(self._connect(cache_kib=64 * 1024))
+        self._writer = SqliteSession(self._connect(cache_kib=64 * 1024), self.columns)
         self._queue = WriteQueue(_SqliteGroup(self._writer, self._writing))
 
     def _connect(self, *, cache_kib: int) -> sqlite3.Connection:
@@ -196,7 +198,7 @@ class SqliteDatabase(Database):
         if reader is None:
             if self._closed:
                 raise Unavailable("The database is closed.")
-            reader = SqliteSession(self._connect(cache_kib=_READER_CACHE_KIB))
+            reader = SqliteSession(self._connect(cache_kib=_READER_CACHE_KIB), self.columns)
             self._local.reader = reader
             with self._readers_lock:
                 self._readers.add(reader)

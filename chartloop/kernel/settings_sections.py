@@ -35,7 +35,12 @@ class ServerSettings(Section):
     threads: int = Field(default=32, ge=1, description="Blocking threads; as many as there are clients at once.")
     processes: int = Field(default=1, ge=1, description="Server processes over PostgreSQL; over SQLite there is one.")
     one_core: bool = Field(default=True, description="Over SQLite, keep the one process on one core: threads on several would fight for the interpreter lock.")
-    base_url: str = Field(default="", description="Public URL without a path; empty is http://host:port.")
+    base_url: str = Field(default="", description="Public URL without a path; empty is http(s)://host:port.")
+    tls_certificate: Path | None = Field(default=None, description="PEM file of the certificate and those it was issued by; with it HTTP is answered over TLS 1.2 or newer alone.")
+    tls_key: Path | None = Field(default=None, description="PEM file of the certificate's key, not readable by everybody.")
+    tls_client_ca: Path | None = Field(default=None, description="PEM file of authorities: only clients with a certificate of theirs are let in.")
+    behind_proxy: bool = Field(default=False, description="Whether a reverse proxy ends TLS in front of this server, which then may listen on other addresses than loopback without TLS.")
+    insecure: bool = Field(default=False, description="Whether to listen on other addresses than loopback without TLS though nothing in front ends it; for tests on a network of one's own.")
     body_max_bytes: int = Field(default=5_000_000, ge=1, description="Largest request body.")
     bulk_body_max_bytes: int = Field(default=64_000_000, ge=1, description="Largest transaction of a system scope.")
     cors_origins: tuple[str, ...] = Field(default=(), description="Origins whose pages may call the API.")
@@ -69,6 +74,11 @@ class MllpSettings(Section):
     port: int = Field(default=2575, ge=0, le=65535, description="Port to listen on.")
     max_bytes: int = Field(default=1_000_000, ge=1, description="Largest message.")
     idle_timeout_s: float = Field(default=300.0, gt=0, description="A connection that is silent for so long is closed.")
+    tls_certificate: Path | None = Field(default=None, description="PEM file of the certificate and those it was issued by; with it messages come over TLS 1.2 or newer alone.")
+    tls_key: Path | None = Field(default=None, description="PEM file of the certificate's key, not readable by everybody.")
+    tls_client_ca: Path | None = Field(default=None, description="PEM file of authorities: only senders with a certificate of theirs are let in.")
+    tls_client_names: tuple[str, ...] = Field(default=(), description="Names (subject alternative or common) of which a sender's certificate must carry one; empty is any that tls_client_ca issued.")
+    insecure: bool = Field(default=False, description="Whether to listen on other addresses than loopback without TLS: a VPN or a proxy beside it protects the messages.")
 
 
 class TelemetrySettings(Section):
@@ -168,6 +178,17 @@ class BrandSettings(Section):
         if self.name and not (self.website and self.identifier_value):
             raise ValueError("a brand needs a website and an identifier_value")
         return self
+
+
+class VaultSettings(Section):
+    """Encryption of what is stored."""
+
+    mode: str = Field(default="on", pattern="^(on|off)$", description="Whether bodies, audit records and messages are sealed as they are written; off still opens what is sealed.")
+    key_file: Path | None = Field(default=None, description="File of the master key, readable by its owner alone, best on another volume than the data; empty is DATA/keys/vault.key, made at the first start.")
+    key: SecretStr = Field(default=SecretStr(""), description="The master key itself, 32 bytes in base64 or hexadecimal, from the environment.")
+    command: str = Field(default="", description="Command that prints the master key, so that a KMS, an HSM, age or pass unwraps it; run once at every start, without a shell.")
+    earlier_key_files: tuple[Path, ...] = Field(default=(), description="Master keys that were in force before, until `chartloop keys rewrap` has run.")
+    rotate_days: float = Field(default=365.0, gt=0, description="Age in days at which the data keys of the store and of the audit log are retired and new ones made.")
 
 
 class PolicySettings(Section):

@@ -1,4 +1,4 @@
-"""Whether an address may be called: http(s) only, and no private network unless the settings allow it."""
+"""Whether an address may be called: https in public networks; private ones, and http with them, only where the settings allow it."""
 
 import ipaddress
 import socket
@@ -22,7 +22,9 @@ def check_egress(url: str, *, allow_private: bool) -> None:
         raise EgressRefused("A payer's address must be http or https, with a host and without credentials.")
     if allow_private:
         return
-    port = parts.port or (443 if parts.scheme == "https" else 80)
+    if parts.scheme != "https":
+        raise EgressRefused("A payer's address must be https: a claim would travel in clear (egress.allow_private lets http be).")
+    port = parts.port or 443
     for found in socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM):
         address = ipaddress.ip_address(str(found[4][0]).partition("%")[0])
         address = getattr(address, "ipv4_mapped", None) or address

@@ -1,7 +1,7 @@
 """Jobs of the asynchronous pattern: durable rows, each bound to who asked for it.
 
-A result is kept as a row with the store's codec, not encrypted apart from the database, until it expires or is deleted; it is
-what its reader could see when the job ran. A transaction is carried out exactly once: its row changes in the same commit.
+A result is kept as a row with the store's codec, sealed like a body, until it expires or is deleted; it is what its reader could see
+when the job ran. A transaction is carried out exactly once: its row changes in the same commit.
 A job ends with the token that asked for it: a revoked one begins nothing, commits nothing and is handed no result.
 Spec: https://hl7.org/fhir/R4/async.html, http://hl7.org/fhir/async-bundle.html
 """
@@ -100,7 +100,7 @@ class AsyncJobs:
             Throttled: This subject has too many jobs, results that are kept included.
         """
         id_, reader, now = ids.public_id(), reader_of(self._store.secret, scope.subject), clock.now_us()
-        packed = self._store.codec.pack(request.body)
+        packed = self._store.codec.pack(request.body, _place(id_))
         subject, said = json.dumps(asdict(scope.subject)), json.dumps(dict(request.environ))
         place = f"{PLACE}/{id_}"
 
@@ -112,7 +112,10 @@ class AsyncJobs:
             tx.run(
                 "INSERT INTO async_job (id, reader, subject, kind, request, number, state, status, codec, dict_id, body, owner, until, finished, "
                 "created, expires, token) VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, '', 0, 0, ?, ?, ?)",
-                (id_, reader, subject, request.kind, said, scope.request, WAITING, *packed, now, now + self._keep_us, request.token),
+                (
+                    id_, reader, subject, request.kind, tx.columns.keep_text(said, *_asked(id_)), scope.request, WAITING, *packed,
+                    now, now + self._keep_us, request.token,
+                ),
             )
             tx.after_commit(self.woken.set)
 
@@ -133,7 +136,7 @@ class AsyncJobs:
             if found is None or ended:
                 raise NotFound
         self._store.audit.access(record(scope, [f"{PLACE}/{id_}"], ()))
-        body = self._store.codec.unpack(*found[2:5]) if found[0] == DONE else b""
+        body = self._unpacked(found[2:5], id_) if found[0] == DONE else b""
         return Result(found[0], found[1], body, found[5], found[6])
 
     def cancel(self, scope: Scope, id_: str) -> None:
@@ -161,8 +164,8 @@ class AsyncJobs:
                 return None
             state = max(found[8], RUNNING)
             tx.run("UPDATE async_job SET state = ?, owner = ?, until = ? WHERE id = ?", (state, self.owner, now + _LEASE_US, found[0]))
-            body = self._store.codec.unpack(*found[4:7]) if found[8] != STORED else b""
-            return Job(found[0], subject_from_json(found[1]), Request(found[2], json.loads(found[3]), body), found[7], found[8])
+            body = self._unpacked(found[4:7], found[0]) if found[8] != STORED else b""
+            return Job(found[0], subject_from_json(found[1]), Request(found[2], json.loads(tx.columns.kept_text(found[3], *_asked(found[0]))), body), found[7], found[8])
 
         return self._store.db.write(claim)
 
@@ -194,12 +197,16 @@ class AsyncJobs:
 
     def finish(self, id_: str, status: int, body: bytes) -> None:
         """Keep the answer, unless nobody wants it any more."""
-        packed, now = self._store.codec.pack(body), clock.now_us()
+        packed, now = self._store.codec.pack(body, _place(id_)), clock.now_us()
         sql = (
             f"UPDATE async_job SET state = {DONE}, status = ?, codec = ?, dict_id = ?, body = ?, finished = ?, expires = ? "
             "WHERE id = ? AND owner = ? AND state < ?"
         )
         self._store.db.write(lambda tx: tx.run(sql, (status, *packed, now, now + self._keep_us, id_, self.owner, DONE)))
+
+    def _unpacked(self, packed: tuple[int, int, bytes], id_: str) -> bytes:
+        codec, dict_id, body = packed
+        return self._store.codec.unpack(codec, dict_id, body, _place(id_))
 
     def renew(self) -> None:
         """Keep what this process works on."""
@@ -210,3 +217,12 @@ class AsyncJobs:
     def forget(self) -> None:
         """Drop what expired."""
         self._store.db.write(lambda tx: tx.run("DELETE FROM async_job WHERE expires <= ?", (clock.now_us(),)))
+
+
+def _place(id_: str) -> str:
+    return f"async_job.body/{id_}"
+
+
+def _asked(id_: str) -> tuple[str, str]:
+    """Where the request's line and headers are kept: a search says whom it is about."""
+    return "async_job.request", id_

@@ -20,6 +20,8 @@ import msgspec
 from chartloop.kernel.db import Database, Session, Tx
 from chartloop.kernel.errors import Invalid
 from fhir_server.indexing.text_words import NO_WORDS, TextWords, text_words
+from fhir_server.rows import version_place
+from fhir_server.type_ids import TYPE_NAMES
 
 TABLE: Final = "idx_text"
 
@@ -43,7 +45,7 @@ _AT_ONCE: Final = 500
 _MOST_PLACES: Final = 255
 """PostgreSQL remembers no more places of one word."""
 
-Unpack = Callable[[int, int, bytes], bytes]
+Unpack = Callable[[int, int, bytes, str], bytes]
 
 
 def replace_words(tx: Tx, changes: Iterable[tuple[int, TextWords, TextWords]]) -> None:
@@ -109,7 +111,7 @@ def _fill(tx: Tx, unpack: Unpack) -> None:
         tx.run(statement)
     after = -1
     while rows := _bodies(tx, after):
-        replace_words(tx, [(int(row[0]), NO_WORDS, _words(unpack(int(row[1]), int(row[2]), bytes(row[3])))) for row in rows])
+        replace_words(tx, [(int(row[0]), NO_WORDS, _words(unpack(int(row[1]), int(row[2]), bytes(row[3]), version_place(TYPE_NAMES[row[4]], row[5], row[6])))) for row in rows])
         after = int(rows[-1][0])
 
 
@@ -119,7 +121,7 @@ def _words(body: bytes) -> TextWords:
 
 def _bodies(tx: Tx, after: int) -> list[tuple[Any, ...]]:
     return tx.all(
-        "SELECT r.rid, v.codec, v.dict_id, v.body FROM resource r CROSS JOIN version v WHERE v.rid = r.rid "
+        "SELECT r.rid, v.codec, v.dict_id, v.body, r.type_id, r.fhir_id, v.version FROM resource r CROSS JOIN version v WHERE v.rid = r.rid "
         "AND v.version = r.version AND r.deleted = 0 AND r.rid > ? ORDER BY r.rid LIMIT ?",
         (after, _AT_ONCE),
     )

@@ -21,7 +21,7 @@ from fhir_server.search.query import CURSOR
 from fhir_server.store import Page, Store, acting, require
 from fhir_server.type_filters import readable
 from fhir_server.type_ids import TYPE_IDS
-from fhir_server.visible import visible
+from fhir_server.visible import all_visible
 
 _CURRENT_IN: Final = (
     f"v.updated < ? AND COALESCE((SELECT n.updated FROM version n WHERE n.rid = v.rid AND n.version = v.version + 1), {OPEN_HIGH}) > ?"
@@ -43,7 +43,7 @@ def history(store: Store, scope: Scope, type_: str | None = None, id_: str | Non
         if id_ is not None and not found and start is None and asked.since is None and asked.at is None:
             raise NotFound
         more, rows = len(found) > asked.count, found[: asked.count]
-        entries = tuple(visible(store, scope, row) for row in rows)
+        entries = tuple(all_visible(store, scope, rows))
     targets = [f"{row.reference}/_history/{row.version}" for row in rows]
     store.audit.access(record(scope, targets or [where], (row.patient for row in rows), query=f"{where}/_history?{query}"))
     link = None

@@ -93,7 +93,7 @@ def patched(
     if store.access.elements(reading, old.attributes()) is not None:
         raise Forbidden("Who sees a part of a resource cannot patch it.")
     require_version(if_match, old.version, living=True)
-    body = patched_body(store.codec.unpack(old.codec, old.dict_id, old.packed), change)
+    body = patched_body(store.codec.unpack(old.codec, old.dict_id, old.packed, old.place), change)
     validated = validate(body, type_=type_)
     require_whole(validated.resource, id_)
     return Patched(validated, body, old.version)

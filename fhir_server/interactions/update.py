@@ -105,7 +105,7 @@ def next_version(
     require_version(if_match, old.version if old else 0, living=old is not None and not old.deleted)
     prepared = new_version(store, type_, id_, validated.resource, raw, old, label, assigned=False)
     if prepared is None and old is not None:
-        body = store.codec.unpack(old.codec, old.dict_id, old.packed)
+        body = store.codec.unpack(old.codec, old.dict_id, old.packed, old.place)
         kept = Stored(type_, id_, old.version, old.updated, body, redacted=False, deleted=False)
         seen = after_write(store, scope, kept, old.attributes())
         return None, Written(seen, created=False, changed=False, validated=validated)

@@ -96,7 +96,7 @@ def _change(
 def _prepare(store: Store, scope: Scope, where: tuple[str, str], given: Meta, change: Changed, if_match: int | None) -> Batch:
     with store.db.read() as session:
         row = _whole(store, acting(scope, "read"), session, *where)
-        body = store.codec.unpack(row.codec, row.dict_id, row.packed)
+        body = store.codec.unpack(row.codec, row.dict_id, row.packed, row.place)
         raw = _with_meta(body, change, given)
         validated = Validated(row.type, row.id, parse(raw))
         prepared, written = next_version(store, scope, one_by_one(session), row.id, validated, raw, if_match, labelling(store, session))

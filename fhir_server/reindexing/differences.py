@@ -7,6 +7,7 @@ at that version: whoever writes a resource keeps its rows right from there on.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeVar
 
@@ -14,6 +15,7 @@ import msgspec
 
 from chartloop.kernel.access.rows import EVERYTHING
 from chartloop.kernel.db import Session, Tx
+from chartloop.kernel.vault.vault import Destroyed
 from fhir_server.hashing import value_hash
 from fhir_server.indexing.rows import INDEX_TABLES, INHERITS, IndexRows, store_units
 from fhir_server.indexing.units import KnownUnit
@@ -83,8 +85,9 @@ def _inherited(session: Session, store: Store, row: Row) -> set[str]:
     for version in range(1, row.version):
         old = at_version(session, row.type, row.id, version, EVERYTHING)
         if old is not None and not old.deleted:
-            body = store.codec.unpack(old.codec, old.dict_id, old.packed)
-            references |= inherited(store, old.type, msgspec.json.decode(body))
+            with suppress(Destroyed):
+                body = store.codec.unpack(old.codec, old.dict_id, old.packed, old.place)
+                references |= inherited(store, old.type, msgspec.json.decode(body))
     return references
 
 

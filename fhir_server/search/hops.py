@@ -263,8 +263,8 @@ class _Hops:
         """Read the references, as type and id, of some resources out of their bodies; with the rid of each."""
         extractor = _extractor(type_, param)
         for part in _chunks(rids):
-            for rid, codec, dict_id, packed in packed_bodies(self._session, part):
-                body = msgspec.json.decode(self._store.codec.unpack(codec, dict_id, packed))
+            for rid, packed in packed_bodies(self._session, part):
+                body = msgspec.json.decode(self._store.codec.unpack(*packed))
                 rows: list[list[tuple[Any, ...]]] = [[] for _ in LISTS]
                 extractor(body, *rows, self._store.base)
                 yield from ((rid, (row[1], row[2])) for row in rows[_REFERENCES] if row[2])

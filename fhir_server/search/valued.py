@@ -22,7 +22,7 @@ from fhir_server.hashing import SEQUENCE_MASK
 from fhir_server.indexing.compiler import LISTS, Extractor, compile_extractor
 from fhir_server.indexing.composite_rows import STRING_LENGTH
 from fhir_server.indexing.words import whole_word
-from fhir_server.rows import CHUNK
+from fhir_server.rows import CHUNK, version_place
 from fhir_server.search import planner
 from fhir_server.search.by_words import WITH_CODE, WITHOUT, in_order_of_codes
 from fhir_server.search.cursor import Position
@@ -40,7 +40,7 @@ MAX_READ: Final = 1_000_000
 """Most resources that are ordered by reading them: about half a minute."""
 
 _SQL: Final = (
-    "SELECT r.rid, r.type_id, r.fhir_id, r.updated, v.codec, v.dict_id, v.body FROM resource r CROSS JOIN version v "
+    "SELECT r.rid, r.type_id, r.fhir_id, r.updated, v.codec, v.dict_id, v.body, v.version FROM resource r CROSS JOIN version v "
     "WHERE v.rid = r.rid AND v.version = r.version AND r.rid IN ({marks})"
 )
 _PLACES: Final = {kind: place for place, kind in enumerate(LISTS)}
@@ -123,8 +123,10 @@ def _slow(query: Query) -> list[str]:
 def _candidates(session: Session, store: Store, rids: Sequence[int]) -> Iterator[_Candidate]:
     for begin in range(0, len(rids), CHUNK):
         part = rids[begin : begin + CHUNK]
-        for rid, type_id, id_, updated, codec, dict_id, body in session.all(_SQL.format(marks=", ".join("?" * len(part))), part):
-            yield _Candidate(int(rid), TYPE_NAMES[type_id], str(id_), int(updated), store.codec.unpack(codec, dict_id, bytes(body)))
+        for rid, type_id, id_, updated, codec, dict_id, packed, version in session.all(_SQL.format(marks=", ".join("?" * len(part))), part):
+            type_ = TYPE_NAMES[type_id]
+            body = store.codec.unpack(codec, dict_id, bytes(packed), version_place(type_, id_, version))
+            yield _Candidate(int(rid), type_, str(id_), int(updated), body)
 
 
 def _keys(store: Store, candidate: _Candidate, sort: Sequence[SortKey]) -> Iterator[object]:

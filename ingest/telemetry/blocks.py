@@ -153,22 +153,24 @@ def _load(session: Session, series: Series, hours: Iterable[int], group: Group) 
         part = wanted[at : at + _AT_ONCE]
         marks = ", ".join("?" * len(part))
         for id_, hour, version, blob in session.all(f"SELECT id, hour, version, chunk {where} AND hour IN ({marks})", (*series, *part)):
-            readings = chunk.decode(bytes(blob), group.metric, group.source) if blob else []
+            kept = session.columns.kept(bytes(blob), "telemetry_block.chunk", *series, hour) if blob else b""
+            readings = chunk.decode(kept, group.metric, group.source) if kept else []
             found[int(hour)] = StoredBlock(int(id_), int(version), readings)
     return found, newest
 
 
 def _write(tx: Tx, series: Series, hour: int, block: NewBlock, due: int | None) -> None:
+    packed = tx.columns.keep(block.chunk, "telemetry_block.chunk", *series, hour)
     if block.before is None:
         done = tx.run(
             "INSERT INTO telemetry_block (subject, metric, source, hour, count, version, published, due, observation, chunk)"
             " VALUES (?, ?, ?, ?, ?, 1, 0, ?, '', ?) ON CONFLICT DO NOTHING",
-            (*series, hour, block.samples, NEVER if due is None else due, block.chunk),
+            (*series, hour, block.samples, NEVER if due is None else due, packed),
         )
     else:
         done = tx.run(
             "UPDATE telemetry_block SET count = ?, version = version + 1, due = coalesce(?, due), chunk = ? WHERE id = ? AND version = ?",
-            (block.samples, due, block.chunk, block.before.id, block.before.version),
+            (block.samples, due, packed, block.before.id, block.before.version),
         )
     if done != 1:
         raise Stale

@@ -63,7 +63,11 @@ def load(session: Session, now: int, subject: str, limit: int) -> list[Due]:
             (now, *([subject] if subject else []), limit - len(rows)),
         )
         rows += [
-            Due(table, int(row[0]), str(row[1]), str(row[2]), int(row[3]), str(row[4]), int(row[5]), int(row[6]), str(row[7]), bytes(row[8])) for row in found
+            Due(
+                table, int(row[0]), str(row[1]), str(row[2]), int(row[3]), str(row[4]), int(row[5]), int(row[6]), str(row[7]),
+                session.columns.kept(bytes(row[8]), f"{table}.{body}", *row[1:5]),
+            )
+            for row in found
         ]
         if len(rows) >= limit:
             break

@@ -46,7 +46,7 @@ class TelemetryIntake:
         """Keep readings in `database` and raw payloads under `data`; publish through `publisher`."""
         self._database = database
         self._publisher = publisher
-        self._raw = RawStore(data / "telemetry" / "raw")
+        self._raw = RawStore(data / "telemetry" / "raw", database.columns)
         self._spool = data / "telemetry" / "spool"
         self._settings = settings
 

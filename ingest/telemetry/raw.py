@@ -1,4 +1,4 @@
-"""Payloads as they came, in files named by their hash: durable before anything is read from them."""
+"""Payloads as they came, in files named by their hash, sealed where there is a vault: durable before anything is read from them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import zstandard
 
 from chartloop.kernel.errors import Invalid, TooLarge
+from chartloop.kernel.vault.files import MAGIC, SealingWriter, UnsealingReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
     from typing import Any, BinaryIO
 
+    from chartloop.kernel.vault.columns import Columns
+
 _PIECE: Final = 1_048_576
 _LEVEL: Final = 3
+_PLACE: Final = "telemetry.raw"
 
 
 class Kept(NamedTuple):
@@ -31,9 +35,10 @@ class Kept(NamedTuple):
 class RawStore:
     """DATA/telemetry/raw/ab/<sha256>.zst; the same bytes are kept once."""
 
-    def __init__(self, directory: Path) -> None:
-        """Take the directory; it is made when the first payload comes."""
+    def __init__(self, directory: Path, columns: Columns) -> None:
+        """Take the directory, which is made when the first payload comes, and what seals."""
         self._directory = directory
+        self._columns = columns
 
     def keep(self, environ: Mapping[str, Any], max_bytes: int) -> Kept:
         """Write the body of a request down, in pieces; memory does not grow with it.
@@ -49,7 +54,11 @@ class RawStore:
         self._directory.mkdir(parents=True, exist_ok=True)
         with NamedTemporaryFile(dir=self._directory, prefix="arriving-", delete=False) as file:
             try:
-                kept = _copy(environ["wsgi.input"], file, length, max_bytes)
+                if self._columns.sealing:
+                    with SealingWriter(file.file, self._columns, _PLACE) as sealed:
+                        kept = _copy(environ["wsgi.input"], sealed, length, max_bytes)
+                else:
+                    kept = _copy(environ["wsgi.input"], file, length, max_bytes)
                 file.flush()
                 os.fsync(file.fileno())
                 self._settle(file.name, kept.sha256)
@@ -65,8 +74,13 @@ class RawStore:
     @contextmanager
     def open(self, digest: str) -> Iterator[BinaryIO]:
         """Read a payload again, as a stream."""
-        with self.path(digest).open("rb") as packed, zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True) as stream:
-            yield stream
+        with self.path(digest).open("rb") as packed:
+            sealed = packed.read(len(MAGIC)) == MAGIC
+            if not sealed:
+                packed.seek(0)
+            source: Any = UnsealingReader(packed, self._columns, _PLACE) if sealed else packed
+            with zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True) as stream:
+                yield stream
 
     def _settle(self, name: str, digest: str) -> None:
         path = self.path(digest)

@@ -34,9 +34,10 @@ def source_key(source: Source) -> str:
 def ensure(tx: Tx, subject: str, sources: Iterable[Source]) -> None:
     """Give numbers to sources that have none."""
     for source in sources:
+        key = source_key(source)
         tx.run(
             "INSERT INTO telemetry_source (subject, key, body, device) VALUES (?, ?, ?, '') ON CONFLICT DO NOTHING",
-            (subject, source_key(source), msgspec.json.encode(source).decode()),
+            (subject, key, tx.columns.keep_text(msgspec.json.encode(source).decode(), "telemetry_source.body", subject, key)),
         )
 
 
@@ -55,7 +56,8 @@ def load(session: Session, id_: int) -> StoredSource:
     row = session.one("SELECT id, subject, key, body, device FROM telemetry_source WHERE id = ?", (id_,))
     if row is None:
         raise LookupError("A source is missing.")
-    return StoredSource(int(row[0]), str(row[1]), str(row[2]), Source(*msgspec.json.decode(str(row[3]), type=list[str])), str(row[4]))
+    said = session.columns.kept_text(str(row[3]), "telemetry_source.body", row[1], row[2])
+    return StoredSource(int(row[0]), str(row[1]), str(row[2]), Source(*msgspec.json.decode(said, type=list[str])), str(row[4]))
 
 
 def name_device(tx: Tx, id_: int, device: str) -> None:

@@ -69,7 +69,7 @@ def save(tx: Tx, change: SpotChange, now: int) -> None:
         Stale: A row is not what it was when this was prepared.
     """
     for key, (readings, visible) in sorted(change.written.items()):
-        before, body = change.stored.get(key), encode(readings)
+        before, body = change.stored.get(key), tx.columns.keep(encode(readings), "telemetry_spot.body", *change.series, key)
         if before is None:
             done = tx.run(
                 "INSERT INTO telemetry_spot (subject, metric, source, key, version, published, due, observation, body)"
@@ -99,5 +99,6 @@ def _load(session: Session, series: Series, keys: list[str]) -> dict[str, Stored
             f"SELECT id, key, version, body FROM telemetry_spot WHERE subject = ? AND metric = ? AND source = ? AND key IN ({marks})", (*series, *part)
         )
         for id_, key, version, body in rows:
-            found[str(key)] = StoredSpot(int(id_), int(version), decode(bytes(body)))
+            kept = session.columns.kept(bytes(body), "telemetry_spot.body", *series, key)
+            found[str(key)] = StoredSpot(int(id_), int(version), decode(kept))
     return found

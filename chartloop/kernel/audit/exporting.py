@@ -27,7 +27,8 @@ _PART: Final = 1_000
 _READ_ME: Final = """The audit log of a Chartloop server, as it was sealed.
 
 records.bin  every record in the order of the log, as stored: length (4 bytes, little endian), CRC-32 (4), codec (1), body;
-             codec 255 holds the hash of a record whose bytes are gone (retention) in place of a body
+             codec 255 holds the hash of a record whose bytes are gone (retention) in place of a body;
+             codec 1 is sealed by the server's vault: its hash is checked here, its words are read there (`chartloop audit show`)
 heads.jsonl  the signed tree heads, one a line; each names the hash of the one before
 public.key   the log's Ed25519 public key, hex
 
@@ -89,5 +90,5 @@ def _framed(session: Session, directory: Path, size: int) -> Iterator[bytes]:
         rows = session.all("SELECT seq, source, position, leaf FROM audit_leaf WHERE seq > ? AND seq <= ? ORDER BY seq", (start, min(start + _PART, size)))
         bodies = record_bytes(session, directory, [row[:3] for row in rows])
         for seq, _, _, leaf in rows:
-            body = bodies.get(int(seq))
-            yield frame(bytes(leaf), HASH_ALONE) if body is None else frame(body)
+            stored = bodies.get(int(seq))
+            yield frame(bytes(leaf), HASH_ALONE) if stored is None else frame(stored[1], stored[0])

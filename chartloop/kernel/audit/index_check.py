@@ -7,7 +7,7 @@ from typing import Final
 
 from chartloop.kernel.audit.findings import Findings
 from chartloop.kernel.audit.index import entities_of, patients_of
-from chartloop.kernel.audit.record import read_kept
+from chartloop.kernel.audit.record import Kept
 from chartloop.kernel.db_session import Session
 
 _MASK: Final = 2**64 - 1
@@ -28,11 +28,10 @@ class IndexCheck:
         self._sums = dict.fromkeys(_TABLES, 0)
         self._unread: set[int] = set()
 
-    def add(self, seq: int, body: bytes | None) -> None:
+    def add(self, seq: int, kept: Kept | None) -> None:
         """Take one record; of one that cannot be read (its key is gone) the index may say what it said."""
         if seq < self._start:
             return
-        kept = read_kept(body) if body is not None else None
         if kept is None:
             self._unread.add(seq)
             return

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from chartloop.kernel.audit.heads import TreeHead, head_of, is_signed
 from chartloop.kernel.audit.merkle import Frontier
 from chartloop.kernel.audit.proofs import consistency, continues, includes, inclusion
-from chartloop.kernel.audit.reading import records_at
+from chartloop.kernel.audit.reading import record_bytes
 from chartloop.kernel.audit.record import leaf_of
 from chartloop.kernel.audit.sealer import HEAD_COLUMNS
 from chartloop.kernel.db_session import Session
@@ -29,7 +29,7 @@ _LEAVES: Final = "SELECT leaf FROM audit_leaf WHERE seq > ? AND seq <= ? ORDER B
 
 
 def prove_record(session: Session, directory: Path, seq: int, size: int | None, key: str) -> dict[str, Any]:
-    """Prove that a record is in the log.
+    """Prove that a record is in the log, by its stored bytes: a sealed one is proved without being told.
 
     Args:
         session: Reads the log.
@@ -42,11 +42,11 @@ def prove_record(session: Session, directory: Path, seq: int, size: int | None, 
         NotFound: There is no such record or head, or the record was pruned.
     """
     head = _head(session, size)
-    found = records_at(session, directory, [seq])
-    if not found or not 0 < seq <= head.size:
+    stored = record_bytes(session, directory, session.all("SELECT seq, source, position FROM audit_leaf WHERE seq = ?", (seq,))).get(seq)
+    if stored is None or not 0 < seq <= head.size:
         raise NotFound("There is no such record under this tree head, or its bytes are gone.")
     path = inclusion(_subtree(session), seq - 1, head.size)
-    body = base64.b64encode(found[0].body).decode()
+    body = base64.b64encode(stored[1]).decode()
     return {"kind": INCLUSION, "seq": seq, "body": body, "path": [step.hex() for step in path], "head": head.json(), "public_key": key}
 
 

@@ -10,9 +10,17 @@ import msgspec
 
 from chartloop.kernel import clock, ids
 from chartloop.kernel.access.subject import Subject
+from chartloop.kernel.errors import Unavailable
+from chartloop.kernel.vault.columns import Sealing
+from chartloop.kernel.vault.envelope import Altered
+from chartloop.kernel.vault.vault import AUDIT, Vault
 
 PLAIN_JSON = 0
 """Codec of bodies that are kept as they are."""
+
+SEALED = 1
+"""Codec of bodies that are sealed: the leaf is over the sealed bytes, so that verification needs no key."""
+
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 
@@ -73,6 +81,27 @@ def encode(record: AuditRecord, origin: str = "") -> bytes:
     )
 
 
+def kept(record: AuditRecord, vault: Vault | None, origin: str = "") -> tuple[int, bytes]:
+    """Return codec and bytes of a record as they are stored."""
+    body = encode(record, origin)
+    if vault is None or not vault.sealing:
+        return PLAIN_JSON, body
+    return SEALED, vault.seal(body, AUDIT, AUDIT)
+
+
+def opened(codec: int, body: bytes, vault: Sealing | None) -> bytes:
+    """Return the canonical JSON of a stored record; its place in the log is what the tree proves. A session's vault is `session.columns.vault`.
+
+    Raises:
+        Unavailable: It is sealed, and there is no key here.
+    """
+    if codec == PLAIN_JSON:
+        return body
+    if vault is None:
+        raise Unavailable("The records of the audit log are sealed, and no vault was opened to read them.")
+    return vault.open(body, AUDIT)
+
+
 class Who(msgspec.Struct):
     """Who asked, as it is kept."""
 
@@ -108,6 +137,18 @@ class Kept(msgspec.Struct):
 
 
 _kept = msgspec.json.Decoder(Kept)
+
+
+def read_stored(codec: int, body: bytes, vault: Sealing | None) -> Kept | None:
+    """Open a stored record and read it; None for one that was altered, or whose key was destroyed.
+
+    Raises:
+        Unavailable: It is sealed, and there is no key here.
+    """
+    try:
+        return read_kept(opened(codec, body, vault))
+    except Altered:
+        return None
 
 
 def read_kept(body: bytes) -> Kept | None:

@@ -42,7 +42,7 @@ class Pruned:
     segments: frozenset[str] = frozenset()
 
 
-def prune(database: Database, data: Path, audit: Audit, years: float) -> int:
+def prune(database: Database, data: Path, years: float) -> int:
     """Let go of what is older than so many years; return up to which number, 0 where nothing is old enough.
 
     A segment goes when every record in it may go. What a run that was cut off left is removed by the next one.
@@ -57,7 +57,7 @@ def prune(database: Database, data: Path, audit: Audit, years: float) -> int:
         size = int(row[0]) if row and row[0] else 0
         names = _segments_below(session, size) if size else []
     if size:
-        database.write(lambda tx: _bury(tx, audit, size, before, names))
+        database.write(lambda tx: _bury(tx, size, before, names))
     _remove(database, directory, max(size, known.size), known.segments | set(names))
     return size
 
@@ -85,9 +85,9 @@ def _segments_below(session: Session, size: int) -> list[str]:
     return [str(name) for (name,) in rows]
 
 
-def _bury(tx: Tx, audit: Audit, size: int, before: int, names: list[str]) -> None:
+def _bury(tx: Tx, size: int, before: int, names: list[str]) -> None:
     targets = (f"{_UP_TO}{size}", *(f"{_SEGMENT}{name}" for name in names))
-    audit.change(tx, AuditRecord("D", PRUNED, "0", _SEALER, targets, (), str(before)))
+    Audit.plain(tx, AuditRecord("D", PRUNED, "0", _SEALER, targets, (), str(before)))
     row = tx.one("SELECT max(seq) FROM audit_change")
     state.remember(tx, PRUNED, f"{state.value(tx, PRUNED)} {row[0] if row else 0}".strip())
 

@@ -17,8 +17,8 @@ class SealedSegments:
         self._files = {int(number): directory / str(name) for number, name, _ in rows}
         self._data: dict[int, bytes | mmap.mmap] = {}
         self._next: dict[int, int] = {}
-        self.body: bytes | None = None
-        """The record that was looked at last."""
+        self.looked_at: tuple[int, bytes] | None = None
+        """Codec and bytes of the record that was looked at last."""
 
     def name(self, source: int) -> str:
         """Return the name of a segment's file."""
@@ -30,7 +30,7 @@ class SealedSegments:
 
     def problem(self, source: int, position: int, leaf: bytes) -> str:
         """Say what is wrong with a sealed access; empty when nothing is."""
-        self.body = None
+        self.looked_at = None
         if source not in self._files:
             return "its journal segment is not known"
         name = self._files[source].name
@@ -38,7 +38,7 @@ class SealedSegments:
         expected = self._next.get(source, len(MAGIC))
         if framed is None:
             return f"the record of an access is missing or altered in {name}"
-        self._next[source], self.body = framed.end, framed.body
+        self._next[source], self.looked_at = framed.end, (framed.codec, framed.body)
         if leaf_of(framed.body) != leaf:
             return f"the record of an access was altered in {name}"
         return "" if position == expected else f"something lies before it in {name} that was not sealed"

@@ -17,7 +17,7 @@ from chartloop.kernel.audit.heads import NO_HEAD, TreeHead, sign
 from chartloop.kernel.audit.index import INDEXED_FROM, add_to_index, index_older
 from chartloop.kernel.audit.journal import Audit, audit_directory
 from chartloop.kernel.audit.merkle import Frontier
-from chartloop.kernel.audit.record import AuditRecord, Kept, leaf_of, read_kept
+from chartloop.kernel.audit.record import AuditRecord, Kept, leaf_of, read_stored
 from chartloop.kernel.audit.segment import HEADER_SIZE, MAGIC, frames, segments, unframe
 from chartloop.kernel.db_session import Database, Session, Tx
 from chartloop.kernel.errors import Conflict
@@ -100,7 +100,7 @@ class Sealer:
 
     def _alarm(self, tx: Tx, problem: str) -> None:
         state.remember(tx, MISMATCH, problem)
-        Audit.record(tx, AuditRecord("E", MISMATCH, "8", _SEALER, ("audit/heads",), (), reason=problem))
+        Audit.plain(tx, AuditRecord("E", MISMATCH, "8", _SEALER, ("audit/heads",), (), reason=problem))
 
     def _seal_batch(self) -> int:
         with self._db.read(snapshot=True) as session:
@@ -126,11 +126,12 @@ class Sealer:
     def _changes(self, session: Session, tail: _Tail) -> _Found:
         settled = _SETTLED if session.dialect == "postgresql" else ""
         rows = session.all(
-            f"SELECT xid, seq, leaf, body FROM audit_change WHERE (xid, seq) > (?, ?) {settled} ORDER BY xid, seq LIMIT ?",
+            f"SELECT xid, seq, leaf, body, codec FROM audit_change WHERE (xid, seq) > (?, ?) {settled} ORDER BY xid, seq LIMIT ?",
             (tail.xid, tail.seq, _BATCH),
         )
         xid, seq = (rows[-1][0], rows[-1][1]) if rows else (tail.xid, tail.seq)
-        return _Found([(leaf, 0, number) for _, number, leaf, _ in rows], [read_kept(bytes(row[3])) for row in rows], [], xid, seq)
+        kept = [self._read(row[4], bytes(row[3])) for row in rows]
+        return _Found([(row[2], 0, row[1]) for row in rows], kept, [], xid, seq)
 
     def _accesses(self, session: Session, found: _Found) -> None:
         """Add what segments hold beyond their sealed part."""
@@ -144,7 +145,7 @@ class Sealer:
                 continue
             end = sealed
             for framed in frames(_durable_bytes(file, sealed), sealed):
-                found.kept.append(read_kept(framed.body))
+                found.kept.append(self._read(framed.codec, framed.body))
                 found.entries.append((leaf_of(framed.body), number, framed.position))
                 end = framed.end
                 if len(found.entries) >= _BATCH:
@@ -152,6 +153,9 @@ class Sealer:
             if end > sealed:
                 found.segments.append((number, file.name, end))
                 following = max(following, number + 1)
+
+    def _read(self, codec: int, body: bytes) -> Kept | None:
+        return read_stored(codec, body, self._db.columns.vault)
 
     def _store(self, tx: Tx, first: int, found: _Found, head: TreeHead, frontier: Frontier) -> None:
         rows = [(first + at, *entry) for at, entry in enumerate(found.entries)]

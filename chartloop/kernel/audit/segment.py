@@ -31,6 +31,7 @@ class Framed(NamedTuple):
     position: int
     end: int
     body: bytes
+    codec: int = 0
 
 
 def frame(body: bytes, codec: int = 0) -> bytes:
@@ -48,14 +49,14 @@ def unframe(data: bytes | mmap.mmap, at: int = 0) -> Framed | None:
     if length > _LARGEST or end > len(data):
         return None
     body = data[start:end]
-    return Framed(at, end, body) if zlib.crc32(body, zlib.crc32(bytes((codec,)))) == crc else None
+    return Framed(at, end, body, codec) if zlib.crc32(body, zlib.crc32(bytes((codec,)))) == crc else None
 
 
 def frames(data: bytes, base: int) -> Iterator[Framed]:
     """Read whole records; data begins at offset base of its file."""
     at = 0
     while (framed := unframe(data, at)) is not None:
-        yield Framed(base + framed.position, base + framed.end, framed.body)
+        yield framed._replace(position=base + framed.position, end=base + framed.end)
         at = framed.end
 
 
@@ -86,9 +87,9 @@ class SegmentWriter:
         self._size = 0
         self._filled = 0
 
-    def append(self, *bodies: bytes) -> None:
-        """Append records; return when all of them are on disk, raise Unavailable when they cannot be."""
-        me = _Waiter(b"".join(map(frame, bodies)))
+    def append(self, *records: tuple[int, bytes]) -> None:
+        """Append records (codec, body); return when all of them are on disk, raise Unavailable when they cannot be."""
+        me = _Waiter(b"".join(frame(body, codec) for codec, body in records))
         with self._mutex:
             if self._busy:
                 self._waiting.append(me)

@@ -1,16 +1,18 @@
 """Checking what no tree head covers yet, and what should be covered and is not."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from chartloop.kernel.audit.findings import Findings
-from chartloop.kernel.audit.record import leaf_of
+from chartloop.kernel.audit.record import leaf_of, opened
 from chartloop.kernel.audit.segment import HEADER_SIZE, MAGIC, frames, segments
 from chartloop.kernel.db_session import Session
+from chartloop.kernel.vault.envelope import Altered
 
 _GAP = 16
+_AT_ONCE = 2000
 _STRAYS = (
     "SELECT c.seq FROM audit_change c LEFT JOIN audit_leaf a ON a.source = 0 AND a.position = c.seq"
     " WHERE a.seq IS NULL AND (c.xid, c.seq) <= (?, ?) ORDER BY c.seq"
@@ -63,13 +65,21 @@ def _was_altered(rest: bytes) -> bool:
 
 
 def check_versions(session: Session, versions: Iterable[str], findings: Findings) -> None:
-    """Check that each stored version has the record of its change."""
+    """Check that each stored version has the record of its change; sealed records are opened for it."""
     recorded: set[str] = set()
-    for (body,) in session.each("SELECT body FROM audit_change ORDER BY seq"):
+    for codec, body in _changes(session):
         try:
-            recorded.update(msgspec.json.decode(body)["targets"])
-        except (msgspec.DecodeError, KeyError, TypeError):
+            recorded.update(msgspec.json.decode(opened(codec, body, session.columns.vault))["targets"])
+        except (Altered, msgspec.DecodeError, KeyError, TypeError):
             continue  # reported as altered already
     for version in versions:
         if version not in recorded:
             findings.note(f"{version}: it is stored, but no change is recorded for it.")
+
+
+def _changes(session: Session) -> Iterator[tuple[int, bytes]]:
+    """Yield codec and body of every change; a part at a time, for opening one may ask for its key on the same connection."""
+    after = 0
+    while rows := session.all("SELECT seq, codec, body FROM audit_change WHERE seq > ? ORDER BY seq LIMIT ?", (after, _AT_ONCE)):
+        yield from ((int(codec), bytes(body)) for _, codec, body in rows)
+        after = int(rows[-1][0])

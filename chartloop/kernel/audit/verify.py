@@ -20,13 +20,13 @@ from chartloop.kernel.audit.index import INDEXED_FROM
 from chartloop.kernel.audit.index_check import IndexCheck
 from chartloop.kernel.audit.journal import audit_directory
 from chartloop.kernel.audit.merkle import Frontier
-from chartloop.kernel.audit.record import leaf_of
+from chartloop.kernel.audit.record import Kept, leaf_of, read_stored
 from chartloop.kernel.audit.retention import Pruned, tombstones
 from chartloop.kernel.audit.sealed_segments import SealedSegments
 from chartloop.kernel.audit.sealer import HEAD_COLUMNS
 from chartloop.kernel.audit.unsealed import check_changes, check_segments, check_versions
 from chartloop.kernel.db_session import Database, Row, Session
-from chartloop.kernel.errors import ChartloopError
+from chartloop.kernel.errors import ChartloopError, Unavailable
 from chartloop.kernel.keys import signing_key
 
 VERIFIED: Final = "verified"
@@ -151,7 +151,7 @@ def _check_log(
     head = next(waiting, None)
     changes = 0
     rows = session.each(
-        "SELECT a.seq, a.leaf, a.source, a.position, c.leaf, c.body FROM audit_leaf a"
+        "SELECT a.seq, a.leaf, a.source, a.position, c.leaf, c.body, c.codec FROM audit_leaf a"
         " LEFT JOIN audit_change c ON a.source = 0 AND c.seq = a.position ORDER BY a.seq"
     )
     for row in rows:
@@ -163,7 +163,7 @@ def _check_log(
         if problem:
             findings.record(row[0], problem)
         elif not gone:
-            index.add(row[0], row[5] if row[2] == 0 else reader.body)
+            index.add(row[0], _read(row, reader, session))
         changes += row[2] == 0 and row[5] is not None
         tree.extend((row[1],))
         if head is not None and tree.size == head.size:
@@ -198,7 +198,7 @@ def _was_let_go(row: Row, reader: SealedSegments, pruned: Pruned) -> bool:
 
 def _problem_of(row: Row, reader: SealedSegments) -> str:
     """Say what is wrong with a sealed record; empty when nothing is."""
-    _, leaf, source, position, kept_leaf, body = row
+    _, leaf, source, position, kept_leaf, body, _ = row
     if source:
         return reader.problem(source, position, leaf)
     if body is None:
@@ -206,6 +206,16 @@ def _problem_of(row: Row, reader: SealedSegments) -> str:
     if leaf_of(body) != leaf:
         return "the record of a change was altered"
     return "" if kept_leaf == leaf else "the hash beside the record of a change was altered"
+
+
+def _read(row: Row, reader: SealedSegments, session: Session) -> Kept | None:
+    """Read a record for the comparison with the index; None where it cannot be read, or no key is here."""
+    stored = (row[6], row[5]) if row[2] == 0 else reader.looked_at
+    if stored is None:
+        return None
+    with suppress(Unavailable):
+        return read_stored(stored[0], bytes(stored[1]), session.columns.vault)
+    return None
 
 
 def remember_report(db: Database, report: VerifyReport) -> None:

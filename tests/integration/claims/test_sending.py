@@ -107,8 +107,8 @@ def test_a_refused_interchange_asks_a_person(world, wire):
     assert (state(world), world.task_codes()) == ("rejected", ["interchange-not-sent"])
 
 
-@pytest.mark.conformance("Attacks", "96: payer addresses in private ranges, mapped IPv6, file: and with credentials are not called")
-@pytest.mark.parametrize("url", ["http://127.0.0.1/x", "http://10.0.0.1/", "http://169.254.169.254/", "http://[::1]/", "http://[::ffff:127.0.0.1]/", "file:///etc/passwd", "http://user:pw@example.com/"])
+@pytest.mark.conformance("Attacks", "96: payer addresses in private ranges, mapped IPv6, file:, plain http and with credentials are not called")
+@pytest.mark.parametrize("url", ["https://127.0.0.1/x", "https://10.0.0.1/", "https://169.254.169.254/", "https://[::1]/", "https://[::ffff:127.0.0.1]/", "file:///etc/passwd", "https://user:pw@example.com/", "http://8.8.8.8/"])
 def test_private_addresses_are_not_called(url):
     with pytest.raises(EgressRefused):
         check_egress(url, allow_private=False)

@@ -17,6 +17,8 @@ from chartloop.kernel.audit.journal import Audit
 from chartloop.kernel.broker_table import TableBus
 from chartloop.kernel.db import Database
 from chartloop.kernel.outbox import Outbox
+from chartloop.kernel.settings_sections import VaultSettings
+from chartloop.kernel.vault.opening import open_vault
 from fhir_server import tables  # noqa: F401  (declares what the database fixture makes)
 from fhir_server.labels.service import LabelService
 from fhir_server.opening import open_store
@@ -56,10 +58,11 @@ def make_store(access: Access, tmp_path: Path) -> Iterator[Callable[[Database], 
     audits: list[Audit] = []
 
     def make(database: Database) -> Store:
-        audit = Audit(tmp_path / f"data{len(audits)}")
+        vault = open_vault(database, VaultSettings(), tmp_path / "keys")
+        audit = Audit(tmp_path / f"data{len(audits)}", vault=vault)
         audits.append(audit)
         outbox = Outbox(TableBus(database), SECRET)
-        return open_store(database, access, audit, outbox, LabelService(), secret=SECRET, base=BASE)
+        return open_store(database, access, audit, outbox, LabelService(), secret=SECRET, base=BASE, vault=vault)
 
     yield make
     for audit in audits:

@@ -9,7 +9,7 @@ import pytest
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.db import Database
 from fhir_server import dictionary
-from fhir_server.codec import ZSTD, ZSTD_DICTIONARY
+from fhir_server.codec import SEALED, ZSTD, ZSTD_DICTIONARY
 from fhir_server.dictionary import DictionaryTraining
 from fhir_server.repository import Repository
 from fhir_server.store import Store
@@ -37,7 +37,7 @@ def test_a_dictionary_is_made_once_there_is_enough_and_old_bodies_stay_readable(
     assert not DictionaryTraining(store).run()
     old = door.read(operator, "Patient", "p1").body
     made = door.create(operator, {"resourceType": "Patient", "active": True}).stored
-    assert _codecs(store) == [ZSTD, ZSTD_DICTIONARY]
+    assert _codecs(store) == [ZSTD | SEALED, ZSTD_DICTIONARY | SEALED]
     assert Repository(other).read(operator, "Patient", made.id).body == made.body
     assert Repository(other).read(operator, "Patient", "p1").body == old
     assert Repository(make_store(database)).read(operator, "Patient", made.id).body == made.body

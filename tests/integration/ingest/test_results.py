@@ -171,7 +171,7 @@ def test_what_a_message_looks_for_is_durable_in_the_audit_log_with_one_wait(repo
 
     def counted(self, *bodies, real=SegmentWriter.append):
         real(self, *bodies)
-        waits.append([json.loads(body) for body in bodies])
+        waits.append([json.loads(body) for _, body in bodies])
 
     monkeypatch.setattr(SegmentWriter, "append", counted)
     assert deliver(oru(obr(), obx())) == {}

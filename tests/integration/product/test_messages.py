@@ -2,11 +2,16 @@
 
 import json
 import socket
+from contextlib import closing
 
 import pytest
 
 from chartloop.demo.messages import visit_messages
 from chartloop.demo.mllp_client import MllpClient
+from chartloop.kernel.config import load_settings
+from chartloop.kernel.db import open_database
+from chartloop.kernel.vault.opening import open_vault
+from ingest.message_log import load
 from tests.integration.product.clinic import SYSTEM, Clinic, until
 
 OPEN_LETTERS = f"Task?code={SYSTEM}/CodeSystem/task|dead-letter"
@@ -38,12 +43,12 @@ def counts(clinic: Clinic) -> list[int]:
 
 
 def kept(clinic: Clinic, needle: bytes) -> int:
-    """How many raw messages hold some bytes; the log has no page, so this looks into the file as an operator may."""
-    import sqlite3
-    from contextlib import closing
-
-    with closing(sqlite3.connect(f"file:{clinic.data / 'chartloop.sqlite3'}?mode=ro", uri=True)) as connection:
-        return int(connection.execute("SELECT count(*) FROM hl7_message WHERE instr(body, ?) > 0", (needle,)).fetchone()[0])
+    """How many raw messages hold some bytes; the log has no page, so this opens the store with its key, as an operator may."""
+    settings = load_settings({"data": clinic.data})
+    with closing(open_database(settings.database_url)) as database:
+        open_vault(database, settings.vault, settings.keys)
+        with database.read() as session:
+            return sum(needle in message.body for (number,) in session.all("SELECT id FROM hl7_message") if (message := load(session, number)))
 
 
 def broken(text: str, kind: str, control_id: str) -> bytes:
