@@ -13,6 +13,8 @@ from chartloop.kernel.errors import Invalid, Unprocessable
 from fhir_server.attributes import row_attributes
 from fhir_server.codec import PLAIN, Packed
 from fhir_server.defining import TYPE, definitions
+from fhir_server.granting.belonging import speaks_of
+from fhir_server.granting.deriving import NO_GRANTS, SOURCES, derived
 from fhir_server.hashing import value_hash
 from fhir_server.indexing.extraction import extract
 from fhir_server.indexing.rows import INHERITS, NO_ROWS, IndexRows, index_rows
@@ -99,6 +101,7 @@ def new_version(
     # Labels are not in the stored bytes: one that is new is a change, even if it is the only one.
     if old_body and labels == old_labels and without_version(final) == without_version(old_body):
         return None
+    attributes = row_attributes(type_, resource, labels, store.base)
     change = Change(
         type=type_,
         id=id_,
@@ -107,13 +110,15 @@ def new_version(
         updated=updated,
         method=POST if assigned else PUT,
         packed=store.codec.pack(final),
-        attributes=row_attributes(type_, resource, labels, store.base),
+        attributes=attributes,
         rows=rows_of(store, type_, without_labels(resource)),
         old_rows=old_rows,
         old_labels=old_labels,
         assigned=assigned,
         inherited=inherited(store, type_, resource),
         defines=definitions(store.parameters.now, id_, resource) if type_ == TYPE else (),
+        grants=derived(store, type_, resource, attributes),
+        speaks_of=speaks_of(type_, resource, store.base),
     )
     return change, Stored(type_, id_, version, updated, final, redacted=False, deleted=False)
 
@@ -133,6 +138,7 @@ def deletion(store: Store, old: Row) -> tuple[Change, Stored]:
         rows=NO_ROWS,
         old_rows=stored_rows(store, old)[1],
         old_labels=old.labels,
+        grants=NO_GRANTS if old.type in SOURCES else None,
     )
     return change, Stored(old.type, old.id, old.version + 1, updated, b"", redacted=False, deleted=True)
 

@@ -31,6 +31,7 @@ from fhir_server.interactions.search_system import search_system
 from fhir_server.interactions.transaction import transaction
 from fhir_server.interactions.update import update
 from fhir_server.interactions.vread import vread
+from fhir_server.operations.break_glass import break_glass, mend_glass
 from fhir_server.operations.everything import everything
 from fhir_server.operations.meta_change import meta_add, meta_delete
 from fhir_server.operations.meta_of import meta_of
@@ -189,6 +190,14 @@ class Repository:
     ) -> tuple[Written, dict[str, Any]]:
         """Take profiles, tags and labels of a resource away; sensitivity labels stay."""
         return meta_delete(self._store, scope, type_, id_, meta, if_match=if_match)
+
+    def break_glass(self, scope: Scope, id_: str, code: str, reason: str) -> int:
+        """Open the chart of a patient to this session, in an emergency; return when it closes, in microseconds."""
+        return break_glass(self._store, scope, id_, code, reason)
+
+    def mend_glass(self, scope: Scope, id_: str) -> bool:
+        """Close what this session opened; False: it was closed already."""
+        return mend_glass(self._store, scope, id_)
 
     def reindex(self, scope: Scope, type_: str = "") -> tuple[Job, ...]:
         """Start making the index rows of a type, or of all, anew; return the jobs as they stand."""

@@ -55,7 +55,7 @@ class Row(NamedTuple):
 
     def attributes(self) -> RowAttributes:
         """What the policies see."""
-        return RowAttributes(self.type, self.labels, self.patient, self.owner, self.insurer)
+        return RowAttributes(self.type, self.labels, self.patient, self.owner, self.insurer, self.id)
 
 
 _COLUMNS = (

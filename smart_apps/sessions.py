@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from chartloop.kernel import auth, clock
+from chartloop.kernel.access.break_glass import broken
 from chartloop.kernel.errors import Unauthenticated
 from smart_apps.opaque import digest, new_secret
 from smart_apps.subjects import json_to_subject, subject_to_json
@@ -89,9 +90,10 @@ class Sessions:
                 "select id, subject, display, csrf from ehr_session where digest = ? and expires > ?",
                 (digest(secret), clock.now_us()),
             )
-        if row is None:
-            return None
-        return EhrSession(id=row[0], subject=json_to_subject(row[1]), display=row[2], csrf=row[3])
+            if row is None:
+                return None
+            subject = replace(json_to_subject(row[1]), session=row[0], emergency=tuple(broken(db, row[0])))
+        return EhrSession(id=row[0], subject=subject, display=row[2], csrf=row[3])
 
     def leave(self, secret: str) -> None:
         """End a session; its launches, codes and the tokens of its apps end with it."""

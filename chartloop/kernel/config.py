@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from chartloop.kernel.errors import Invalid
 from chartloop.kernel.settings_sections import (
+    AccessSettings,
     AppsSettings,
     AuditSettings,
     AuthSettings,
@@ -53,6 +54,7 @@ class Settings(BaseSettings):
     audit: AuditSettings = AuditSettings()
     auth: AuthSettings = AuthSettings()
     policy: PolicySettings = PolicySettings()
+    access: AccessSettings = AccessSettings()
     apps: AppsSettings = AppsSettings()
     ehr: EhrSettings = EhrSettings()
     coding: CodingSettings = CodingSettings()

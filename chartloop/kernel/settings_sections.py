@@ -116,6 +116,13 @@ class AuthSettings(Section):
     token_ttl_s: int = Field(default=3600, ge=1, description="Life of an access token.")
 
 
+class AccessSettings(Section):
+    """Who treats whom, and emergencies."""
+
+    care_after_days: float = Field(default=365.0, ge=0, description="How long after a visit who took part in it still treats the patient.")
+    break_glass_minutes: float = Field(default=15.0, gt=0, le=60, description="How long a chart stays open that was opened in an emergency.")
+
+
 class PolicySettings(Section):
     """Who may see what."""
 

@@ -15,7 +15,7 @@ from sqlalchemy.pool import NullPool
 from chartloop.migrate import all_tables, engine_url, migrate
 
 ROOT = Path(__file__).resolve().parents[3]
-HEAD = "0003_search"
+HEAD = "0004_grants"
 
 
 def schema(url: str) -> dict[str, object]:
