@@ -12,6 +12,8 @@ from typing import Any
 
 from chartloop.kernel.access.engine import View
 from chartloop.kernel.access.scope import Scope
+from chartloop.kernel.access.subject import Subject
+from chartloop.kernel.db import Tx
 from chartloop.kernel.errors import ChartloopError, Issue
 from fhir_server.auditing import refused
 from fhir_server.capability import current_statement
@@ -32,6 +34,7 @@ from fhir_server.interactions.transaction import transaction
 from fhir_server.interactions.update import update
 from fhir_server.interactions.vread import vread
 from fhir_server.operations.break_glass import break_glass, mend_glass
+from fhir_server.operations.disclose import disclose, withheld
 from fhir_server.operations.everything import everything
 from fhir_server.operations.meta_change import meta_add, meta_delete
 from fhir_server.operations.meta_of import meta_of
@@ -190,6 +193,14 @@ class Repository:
     ) -> tuple[Written, dict[str, Any]]:
         """Take profiles, tags and labels of a resource away; sensitivity labels stay."""
         return meta_delete(self._store, scope, type_, id_, meta, if_match=if_match)
+
+    def disclose(self, tx: Tx, scope: Scope, recipient: Subject, references: Iterable[str], version: str) -> None:
+        """Record that resources leave the house, in the transaction that lets them go; Withheld where the policies do not let them."""
+        disclose(self._store, tx, scope, recipient, references, version)
+
+    def withheld(self, scope: Scope, recipient: Subject, references: Iterable[str]) -> None:
+        """Record that something was not disclosed, and by which policies."""
+        withheld(self._store, scope, recipient, references)
 
     def break_glass(self, scope: Scope, id_: str, code: str, reason: str) -> int:
         """Open the chart of a patient to this session, in an emergency; return when it closes, in microseconds."""

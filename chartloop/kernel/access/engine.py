@@ -16,6 +16,7 @@ from chartloop.kernel import clock
 from chartloop.kernel.access import element_paths
 from chartloop.kernel.access.cedar_sql import compile_filter
 from chartloop.kernel.access.evaluation import holds
+from chartloop.kernel.access.explanation import Explanation
 from chartloop.kernel.access.expression import FALSE, Node
 from chartloop.kernel.access.folding import junction
 from chartloop.kernel.access.grant_sql import fill, is_open
@@ -138,6 +139,24 @@ class Access:
     def explain(self, scope: Scope, row: RowAttributes) -> tuple[str, ...]:
         """Names (@id) of the policies that permit a row; empty when it is denied."""
         return tuple(sorted(self._policies.annotations[key]["id"] for key in self._permits(scope, row, None)))
+
+    def reasons(self, scope: Scope, row: RowAttributes) -> Explanation:
+        """Name every policy that speaks for or against a row, whatever the decision."""
+        subject = _key(scope.subject)
+        plan = self._plan(subject, scope.action, row.type)
+        true = self._facts(scope.subject, plan, row, None)
+        seen = replace(row, facts=true)
+        held = [rule for rule in plan.rules if holds(rule.condition, seen)]
+        permitted, shown = self.decides(scope, row), self.elements(scope, row)
+        return Explanation(
+            permitted,
+            tuple(sorted((rule.id, rule.elements) for rule in held if rule.effect == "permit")),
+            tuple(sorted(rule.id for rule in held if rule.effect == "forbid")),
+            holds(plan.scopes, row),
+            tuple(sorted(true)),
+            tuple(sorted(plan.used)),
+            tuple(sorted(shown)) if shown is not None else None,
+        )
 
     def _permits(self, scope: Scope, row: RowAttributes, known: Sequence[Grant] | None) -> frozenset[str]:
         """Cedar ids of the policies that permit a row, if the scopes do too; empty = deny."""
