@@ -1,5 +1,6 @@
 """From a draft Claim whose coding is finished to an active one, with its 837P queued, in one transaction."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -30,7 +31,7 @@ CLOSED = frozenset({"completed", "cancelled", "rejected", "failed", "entered-in-
 _TRIES = 20
 
 
-def told_of(claim: dict[str, Any], encounter: dict[str, Any]) -> list[str]:
+def told_of(claim: Mapping[str, Any], encounter: Mapping[str, Any]) -> list[str]:
     """Everything that a claim tells a payer of: itself, its visits and its charges."""
     items = claim.get("item") or []
     visits = [reference(each) for item in items for each in item.get("encounter") or []]

@@ -11,6 +11,7 @@ from chartloop.kernel.db import Database, Tx
 from chartloop.kernel.outbox import Outbox
 from fhir_server.codec import Codec
 from fhir_server.dictionary import stored_dictionaries
+from fhir_server.granting.bringing import bring_grants
 from fhir_server.granting.relations import DAY_US
 from fhir_server.indexing.text_rows import bring_text_index
 from fhir_server.indexing.vocabulary import Vocabulary, declare_whole
@@ -73,6 +74,7 @@ def open_store(
         care_after_us=int(care_after_days * DAY_US), glass_minutes=glass_minutes,
     )  # fmt: skip
     store.parameters.refresh(db)
+    bring_grants(store)
     return store
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -58,7 +58,7 @@ def keep(store: Store, scope: Scope, tx: Tx, reference: str, made: Compiled, att
     Who has no say adds none: a relation that the resource does not name any more ends, and what a patient said stays as it was.
     """
     old = grant_table.of_source(tx, reference, TYPE_NAMES)
-    wanted = [_resolved(store, tx, grant)._replace(source=reference) for grant in made.grants]
+    wanted = [resolved(store, tx, grant)._replace(source=reference) for grant in made.grants]
     consent = attributes.type == CONSENT
     if wanted and not store.access.decides(acting(scope, "consent" if consent else "relate"), attributes):
         known = {_same(grant) for grant in old}
@@ -75,7 +75,7 @@ def _same(grant: Grant) -> tuple[object, ...]:
     return (grant.kind, grant.patient, grant.type, grant.target, "" if grant.kind == ASSIGNMENT else grant.actor)
 
 
-def _resolved(store: Store, tx: Tx, grant: Grant) -> Grant:
+def resolved(store: Store, tx: Tx, grant: Grant) -> Grant:
     """A role is played by a person. What is said of an organisation that pays concerns who acts for it; of any other, everybody may belong to it."""
     type_, _, id_ = grant.actor.partition("/")
     if type_ == "PractitionerRole":
@@ -93,9 +93,3 @@ def _body(store: Store, tx: Tx, type_: str, id_: str) -> Mapping[str, Any]:
         return {}
     parsed: Mapping[str, Any] = msgspec.json.decode(store.codec.unpack(row.codec, row.dict_id, row.packed))
     return parsed
-
-
-def end(tx: Tx, references: Sequence[str]) -> None:
-    """Take away what deleted resources granted."""
-    for reference in references:
-        grant_table.remove_source(tx, reference)

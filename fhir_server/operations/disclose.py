@@ -13,7 +13,7 @@ from chartloop.kernel.access.rows import EVERYTHING
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.access.subject import Subject
 from chartloop.kernel.audit.record import AuditRecord
-from chartloop.kernel.db import Tx
+from chartloop.kernel.db import Session, Tx
 from fhir_server.rows import Row, current
 from fhir_server.store import Store
 
@@ -57,14 +57,14 @@ def disclose(store: Store, tx: Tx, scope: Scope, recipient: Subject, references:
 def withheld(store: Store, scope: Scope, recipient: Subject, references: Iterable[str]) -> None:
     """Record what was held back, and which policies did it."""
     with store.db.read() as session:
-        rows = [row for row in (current(session, *reference.split("/", 1), EVERYTHING) for reference in references) if row is not None]
+        rows = [row for row in (_row(session, reference) for reference in references) if row is not None]
     asking = Scope(recipient, ACTION, scope.request)
     names = sorted({name for row in rows for name in (store.access.reasons(asking, row.attributes()).forbids or ("nothing permits it",))})
     said = _record(scope, recipient, tuple(row.reference for row in rows), rows)
     store.audit.access(replace(said, outcome="4", reason=f"withheld: {', '.join(names)}"))
 
 
-def _row(tx: Tx, reference: str) -> Row | None:
+def _row(tx: Session, reference: str) -> Row | None:
     type_, _, id_ = reference.partition("/")
     return current(tx, type_, id_, EVERYTHING)
 

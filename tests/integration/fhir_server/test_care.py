@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,8 +10,10 @@ import pytest
 from chartloop.kernel import clock
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.access.subject import Subject
+from chartloop.kernel.db import Database
 from chartloop.kernel.errors import ChartloopError, Forbidden, MethodNotAllowed, NotFound
 from fhir_server.repository import Repository
+from fhir_server.store import Store
 from tests.integration.fhir_server.conftest import fill, scope
 
 ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
@@ -156,3 +159,15 @@ def test_a_row_without_a_patient_is_closed_to_those_who_treat(charts: Repository
     fill(charts, operator, [{name: value for name, value in pulse(3).items() if name != "subject"}])
     assert not seen(charts, ADA, "Observation", "o3")
     assert seen(charts, Scope(Subject("x", "clinician", scopes=("system/*.cruds",)), "test"), "Observation", "o3")
+
+
+@pytest.mark.conformance("Access", "what was stored before there were grants makes them when the store is opened")
+def test_what_was_stored_before_there_were_grants_makes_them(charts: Repository, store: Store, make_store: Callable[[Database], Store]) -> None:
+    with store.db.read() as session:
+        before = sorted(session.all("SELECT kind, patient, actor, source FROM access_grant"))
+    store.db.write(lambda tx: tx.run("DELETE FROM access_grant"))
+    assert not seen(charts, ADA, "Observation", "o1")
+    make_store(store.db)
+    assert seen(charts, ADA, "Observation", "o1")
+    with store.db.read() as session:
+        assert sorted(session.all("SELECT kind, patient, actor, source FROM access_grant")) == before
