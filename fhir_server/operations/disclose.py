@@ -16,6 +16,7 @@ from chartloop.kernel.audit.record import AuditRecord
 from chartloop.kernel.db import Session, Tx
 from fhir_server.rows import Row, current
 from fhir_server.store import Store
+from fhir_server.type_ids import TYPE_IDS
 
 ACTION: Final = "disclose"
 WORD: Final = "disclosure"
@@ -66,7 +67,7 @@ def withheld(store: Store, scope: Scope, recipient: Subject, references: Iterabl
 
 def _row(tx: Session, reference: str) -> Row | None:
     type_, _, id_ = reference.partition("/")
-    return current(tx, type_, id_, EVERYTHING)
+    return current(tx, type_, id_, EVERYTHING) if type_ in TYPE_IDS else None
 
 
 def _record(scope: Scope, recipient: Subject, targets: tuple[str, ...], rows: Iterable[Row]) -> AuditRecord:

@@ -27,7 +27,7 @@ CHART = DIRECTORY | PEOPLE | VISIT | CLINICAL | NOTE | MONEY | {"Provenance"}
 LOOK = {"read", "vread", "search", "history"}
 PUT = {"update", "patch"}
 RESEARCH = {"omop-read", "omop-text", "omop-lineage"}
-NEED = {"read": "r", "vread": "r", "search": "s", "history": "rs", "create": "c", "update": "u", "patch": "u", "delete": "d", "assign-id": "cu", "reindex": "cu", "audit-read": "rs", "dead-letters": "rs", "omop-read": "rs", "omop-text": "rs", "omop-lineage": "rs", "transaction": "", "batch": "", "relate": "", "consent": "", "break-glass": "r", "disclose": "r"}
+NEED = {"read": "r", "vread": "r", "search": "s", "history": "rs", "create": "c", "update": "u", "patch": "u", "delete": "d", "assign-id": "cu", "reindex": "cu", "audit-read": "rs", "dead-letters": "rs", "omop-read": "rs", "omop-text": "rs", "omop-lineage": "rs", "transaction": "", "batch": "", "relate": "", "consent": "", "break-glass": "r", "disclose": "r", "send-telemetry": "c"}
 OPEN_TO_PATIENT_SCOPES = {"Practitioner", "PractitionerRole", "Organization", "Location", "HealthcareService", "Endpoint", "Medication"}
 
 
@@ -38,7 +38,7 @@ def permitted(subject: Subject, action: str, row: RowAttributes, grants: Sequenc
 
 
 KINDS = {"treated": 1, "brokenGlass": 2, "assigned": 3, "consentDenied": 4, "consented": 5, "restricted": 6, "selfPaid": 7}
-LABEL = {1: "PSY", 2: "PSYTHPN", 3: "ETH", 4: "HIV", 5: "SDV", 6: "SEX", 7: "SUD", 9: "MH"}
+LABEL = {1: "PSY", 2: "PSYTHPN", 3: "ETH", 4: "HIV", 5: "SDV", 6: "SEX", 7: "SUD", 9: "MH", 12: "STD"}
 WIDER = {"ETREAT": "TREAT", "CLMATTCH": "HPAYMT", "BIORCH": "HRESCH"}
 
 
@@ -98,6 +98,8 @@ def _by_role(s: Subject, action: str, row: RowAttributes, true: set[str]) -> boo
         case "patient":
             if action in {"create", "update", "consent"}:
                 return own and kind == "Consent"
+            if action == "send-telemetry":
+                return own and kind == "Observation"
             return look and (kind in DIRECTORY or (own and kind in PEOPLE | VISIT | CLINICAL | NOTE | MONEY | {"Consent"}))
         case "claims-engine":
             seen = DIRECTORY | PEOPLE | VISIT | MONEY | {"Task", "Provenance", "Condition", "DocumentReference"}
@@ -115,7 +117,7 @@ def _by_role(s: Subject, action: str, row: RowAttributes, true: set[str]) -> boo
         case "operator":
             if action in {"dead-letters", "relate", "consent"}:
                 return True
-            return action not in {"audit-read", "break-glass", "disclose", *RESEARCH} and kind != "AuditEvent"
+            return action not in {"audit-read", "break-glass", "disclose", "send-telemetry", *RESEARCH} and kind != "AuditEvent"
         case "auditor" | "privacy-officer":
             if s.role == "privacy-officer" and kind == "Consent":
                 return look or action in {"create", "update", "consent"}
@@ -161,7 +163,8 @@ def _closed_by_labels(s: Subject, action: str, row: RowAttributes, true: set[str
     bills = s.role == "billing-administrator" and (money or row.type in {"Encounter", "Patient"})
     own = s.role == "patient" and s.patient != "" and row.patient == s.patient
     glass = "brokenGlass" in true and s.role in {"clinician", "psychiatric-clinician"}
-    return not (trusted or bills or own or glass or (s.role == "payer" and money))
+    mild = "treated" in true and s.role in {"clinician", "psychiatric-clinician"} and row.labels <= {"SEX", "STD"}
+    return not (trusted or bills or own or glass or mild or (s.role == "payer" and money))
 
 
 def _by_scopes(s: Subject, action: str, row: RowAttributes) -> bool:

@@ -41,7 +41,7 @@ subjects = st.builds(
 rows = st.builds(
     RowAttributes,
     type=st.sampled_from(TYPES),
-    labels=st.frozensets(st.sampled_from(["PSY", "PSYTHPN", "ETH", "HIV", "SDV", "MH"]), max_size=2),
+    labels=st.frozensets(st.sampled_from(["PSY", "PSYTHPN", "ETH", "HIV", "SDV", "SEX", "STD", "MH"]), max_size=2),
     patient=st.sampled_from(REFERENCES[:3]),
     owner=st.sampled_from(REFERENCES),
     insurer=st.sampled_from(REFERENCES),
