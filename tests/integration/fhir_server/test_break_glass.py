@@ -12,10 +12,12 @@ import pytest
 from werkzeug.test import Client, TestResponse
 
 from chartloop.kernel import auth, auth_tables  # noqa: F401  (declares its table)
+from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.access.subject import Subject
 from chartloop.kernel.clock import FakeClock
 from chartloop.kernel.db import Database
 from chartloop.kernel.errors import Unavailable
+from fhir_server.background.jobs import READ, AsyncJobs, Request
 from fhir_server.http.calls import Gate, Limits
 from fhir_server.repository import Repository
 from fhir_server.store import Store
@@ -194,3 +196,16 @@ def test_another_process_follows_at_once(ward: Ward, make_store: Callable[[Datab
     assert seen()
     ward.ask("POST", "Patient/p1/$mend-glass", token)
     assert not seen()
+
+
+@pytest.mark.conformance("Attacks", "62: an answer that is kept for later holds nothing that only broken glass showed")
+def test_a_request_that_is_answered_later_is_answered_without_the_glass(ward: Ward) -> None:
+    token = ward.token()
+    ward.smash(token)
+    subject = auth.authenticate(ward.database, token)
+    assert subject.emergency == ("Patient/p1",)
+    jobs = AsyncJobs(ward.store)
+    jobs.accept(Scope(subject, "search", "r"), Request(READ, {"PATH_INFO": "/fhir/Observation"}, b""))
+    job = jobs.take()
+    assert job is not None
+    assert (job.subject.user, job.subject.session, job.subject.emergency) == ("Practitioner/ada", "", ())
