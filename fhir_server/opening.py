@@ -67,10 +67,9 @@ def open_store(
 
     codec = Codec(dictionaries, load)
     bring_text_index(db, codec.unpack, wanted=full_text)
-    known = terminology or NoTerminology()
     store = Store(
         db, access.over(GrantTable(db, TYPE_NAMES)), audit, outbox, labeller, codec, secret, base.rstrip("/"),
-        full_text=full_text, vocabulary=_vocabulary(db), terminology=known, delete_most=delete_most,
+        full_text=full_text, vocabulary=_vocabulary(db), terminology=terminology or NoTerminology(), delete_most=delete_most,
         care_after_us=int(care_after_days * DAY_US), glass_minutes=glass_minutes,
     )  # fmt: skip
     store.parameters.refresh(db)
