@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from chartloop.kernel.access.engine import Access
+from chartloop.kernel.access.grant_table import GrantTable
 from chartloop.kernel.audit.journal import Audit
 from chartloop.kernel.broker_table import TableBus
 from chartloop.kernel.config import Settings
@@ -25,6 +26,7 @@ from fhir_server.scope_marks import scope_marks
 from fhir_server.search.terminology import Terminologies
 from fhir_server.spec.codes import R4Codes
 from fhir_server.store import Store
+from fhir_server.type_ids import TYPE_NAMES
 from terminology.icd10cm_codes import Icd10cmCodes
 
 
@@ -78,7 +80,7 @@ def open_kernel(settings: Settings, *, key_needed: bool = True) -> Kernel:
     return Kernel(
         settings,
         database,
-        Access(settings.policy.directory, scope_marks),
+        Access(settings.policy.directory, scope_marks, GrantTable(database, TYPE_NAMES)),
         bus,
         Outbox(bus, hmac_secret(settings.keys)),
         DeadLetters(database, bus),
@@ -106,7 +108,7 @@ def open_door(kernel: Kernel) -> Door:
     store = open_store(
         kernel.database, kernel.access, kernel.audit, kernel.outbox, labels,
         secret=pages, base=base, full_text=said.full_text, terminology=Terminologies([R4Codes(), Icd10cmCodes()]), delete_most=said.delete_most,
-        vault=kernel.vault,
+        vault=kernel.vault, care_after_days=kernel.settings.access.care_after_days, glass_minutes=kernel.settings.access.break_glass_minutes,
     )  # fmt: skip
     return Door(Repository(store), store)
 

@@ -85,7 +85,7 @@ def _claims(kernel: Kernel, repository: Repository) -> list[Consumer]:
 
 def _assembling(kernel: Kernel, chart: Chart) -> ClaimConsumer:
     settings = kernel.settings
-    release = Release(chart, kernel.database, kernel.outbox, settings, note_wait_s=settings.claims.note_wait_s)
+    release = Release(chart, kernel.database, kernel.outbox, settings, subject(kernel, "payer"), note_wait_s=settings.claims.note_wait_s)
     return ClaimConsumer(chart, Assembly(chart), release)
 
 

@@ -17,6 +17,7 @@ from chartloop.kernel.db import METADATA
 MIGRATIONS = Path(__file__).parent / "migrations"
 TABLE_MODULES = (
     "cds_hooks.tables",
+    "chartloop.kernel.access.tables",
     "chartloop.kernel.auth_tables",
     "chartloop.kernel.tables",
     "chartloop.kernel.vault.tables",

@@ -9,12 +9,13 @@ from claims.mapping.systems import BASE, TASK_CODE, TASK_INPUT
 
 SYSTEM = f"{BASE}/attention"
 OPEN = "requested,received,accepted,ready,in-progress,on-hold,draft"
-NOT_READY, LATE_CHARGE, LATE_NOTE = "claim-not-ready", "late-charge", "late-note"
+NOT_READY, WITHHELD, LATE_CHARGE, LATE_NOTE = "claim-not-ready", "claim-withheld", "late-charge", "late-note"
 UNKNOWN_OUTCOME, NOT_SENT, INVALID, UNMATCHED, REJECTED = (
     "interchange-outcome-unknown", "interchange-not-sent", "interchange-invalid", "remittance-unmatched", "claim-rejected",
 )  # fmt: skip
 _TEXTS = {
     NOT_READY: "The claim cannot be sent yet",
+    WITHHELD: "The claim may not be told to its payer",
     LATE_CHARGE: "A charge came after the claim was sent",
     LATE_NOTE: "A note came after the claim was sent",
     UNKNOWN_OUTCOME: "It is unknown whether the payer received an interchange",

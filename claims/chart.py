@@ -1,13 +1,14 @@
 """How the claims engine reads and writes resources: through the one door, under its own subject, amounts exact."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.access.subject import Subject
+from chartloop.kernel.db import Tx
 from chartloop.kernel.errors import Gone, NotFound
 from fhir_server.repository import Also, Repository, Stored
 
@@ -69,6 +70,14 @@ class Chart:
         """Write everything or nothing."""
         bundle = {"resourceType": "Bundle", "type": "transaction", "entry": list(entries)}
         self._repository.transaction(self._scope("transaction"), bundle, also=also)
+
+    def disclose(self, tx: Tx, recipient: Subject, references: Iterable[str], version: str) -> None:
+        """Record that resources are told to somebody outside; Withheld where the policies do not let them go."""
+        self._repository.disclose(tx, self._scope("disclose"), recipient, references, version)
+
+    def withheld(self, recipient: Subject, references: Iterable[str]) -> None:
+        """Record that they were not."""
+        self._repository.withheld(self._scope("disclose"), recipient, references)
 
     def _scope(self, action: str) -> Scope:
         return Scope(self._subject, action)

@@ -1,13 +1,17 @@
 """From a draft Claim whose coding is finished to an active one, with its 837P queued, in one transaction."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from chartloop.kernel import clock
+from chartloop.kernel.access.purposes import PAYMENT
+from chartloop.kernel.access.subject import Subject
 from chartloop.kernel.config import Settings
 from chartloop.kernel.db import Database, Tx
 from chartloop.kernel.errors import Conflict, Issue, PreconditionFailed
 from chartloop.kernel.outbox import Outbox
-from claims.attention import LATE_NOTE, NOT_READY, attention, closing, raise_attention
+from claims.attention import LATE_NOTE, NOT_READY, WITHHELD, attention, closing, raise_attention
 from claims.chart import Chart, Entry, put
 from claims.control_numbers import NumberTaken, next_number, take_number
 from claims.interchange_store import QUEUED, Submission, add_interchange, submit
@@ -21,16 +25,27 @@ from claims.x12.issue import ERROR, errors
 from claims.x12.professional import Batch, Envelope, Party, ProfessionalClaim
 from claims.x12.professional_writer import batch_to_interchange
 from claims.x12.validation import validate
+from fhir_server.operations.disclose import Withheld
 
 CLOSED = frozenset({"completed", "cancelled", "rejected", "failed", "entered-in-error"})
 _TRIES = 20
 
 
+def told_of(claim: Mapping[str, Any], encounter: Mapping[str, Any]) -> list[str]:
+    """Everything that a claim tells a payer of: itself, its visits and its charges."""
+    items = claim.get("item") or []
+    visits = [reference(each) for item in items for each in item.get("encounter") or []]
+    charges = [reference(each.get("valueReference")) for item in items for each in extensions(item, CHARGE_ITEM)]
+    own = [f"{each['resourceType']}/{each['id']}" for each in (claim, encounter) if each.get("id")]
+    return [*own, *filter(None, [*visits, *charges])]
+
+
 class Release:
     """Lets a claim go when nothing holds it."""
 
-    def __init__(self, chart: Chart, db: Database, outbox: Outbox, settings: Settings, *, note_wait_s: float = 0.0) -> None:
-        """Take the store, the database for the queue, the outbox, who we are to payers, and how long a note may still come."""
+    def __init__(self, chart: Chart, db: Database, outbox: Outbox, settings: Settings, payer: Subject, *, note_wait_s: float = 0.0) -> None:
+        """Take the store, the database for the queue, the outbox, who we are to payers, as whom they are told, and how long a note may still come."""
+        self._payer = payer
         self._note_wait_us = int(note_wait_s * 1_000_000)
         self._chart, self._db, self._outbox, self._settings = chart, db, outbox, settings
 
@@ -85,10 +100,11 @@ class Release:
         if found:
             self._hold(encounter_id, claim, tuple(Issue("error", "invariant", f"{i.segment} {i.text}", f"837P {i.at}") for i in found))
             return False
-        self._activate(context, claim, payer, scopes, (isa, group), body)
-        return True
+        return self._activate(context, claim, payer, scopes, (isa, group), body)
 
-    def _activate(self, context: ClaimContext, claim: Entry, payer: str, scopes: list[str], numbers: tuple[int, int], body: bytes) -> None:
+    def _activate(self, context: ClaimContext, claim: Entry, payer: str, scopes: list[str], numbers: tuple[int, int], body: bytes) -> bool:
+        recipient = replace(self._payer, user=reference(claim.resource.get("insurer")), purpose=PAYMENT)
+        told = told_of(claim.resource, context.encounter)
         isa13 = f"{numbers[0]:09}"
         key = f"{self._settings.claims.submitter_id}-{isa13}"
         identifiers = [i for i in context.claim["identifier"] if i.get("system") != ISA13]
@@ -101,14 +117,28 @@ class Release:
             # Two payers count apart, so the payer belongs into the key of the row.
             number = add_interchange(tx, "out", payer, isa13, str(numbers[1]), "837P", QUEUED, f"{payer}/{key}", body)
             submit(tx, Submission(control, claim.reference, payer, number))
+            self._chart.disclose(tx, recipient, told, f"{claim.reference}/_history/{claim.version + 1}")
             self._outbox.publish(tx, "InterchangeQueued", f"interchange/{number}", key=f"payer/{payer}")
 
-        done = closing(self._chart, NOT_READY, claim.reference)
+        done = [entry for kind in (NOT_READY, WITHHELD) for entry in closing(self._chart, kind, claim.reference)]
         try:
             self._chart.transaction([put(claim, active), *done], also)
         except PreconditionFailed:
             # Somebody changed the claim meanwhile: that change has an event of its own, and comes back here.
-            return
+            return False
+        except Withheld as kept:
+            self._withhold(context, claim, recipient, kept.references)
+            return False
+        return True
+
+    def _withhold(self, context: ClaimContext, claim: Entry, recipient: Subject, references: tuple[str, ...]) -> None:
+        """Say to people that the claim waits, without saying what for: which policy held it is in the audit log. Drafts are looked at again."""
+        self._chart.withheld(recipient, references)
+        reason = Issue("error", "business-rule", "a restriction or a missing consent of the patient keeps it from this payer", claim.reference)
+        now, patient = clock.iso(clock.now_us()), reference(claim.resource.get("patient"))
+        encounter = f"Encounter/{context.encounter['id']}" if context.encounter.get("id") else ""
+        task = attention(WITHHELD, claim.reference, now, focus=claim.reference, patient=patient, encounter=encounter, reasons=[reason])
+        raise_attention(self._chart, task)
 
     def _context(self, encounter_id: str, claim: Entry, *, has_notes: bool) -> ClaimContext:
         encounter = self._resource(f"Encounter/{encounter_id}")

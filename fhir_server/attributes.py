@@ -35,6 +35,7 @@ def row_attributes(type_: str, resource: Mapping[str, Any], labels: frozenset[st
         patient,
         _first(resource, _OWNER.get(type_, ""), base),
         _first(resource, _INSURER.get(type_, ""), base),
+        str(resource.get("id", "")),
     )
 
 

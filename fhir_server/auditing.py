@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from types import TracebackType
 from typing import Final
 
+from chartloop.kernel.access.purposes import EMERGENCY
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.audit.record import AuditRecord
 from chartloop.kernel.errors import ChartloopError
 from fhir_server.store import Store
 
-_ACTIONS: Final = {"create": "C", "update": "U", "patch": "U", "delete": "D", "search": "E", "transaction": "E", "batch": "E", "operation": "E"}
+_ACTIONS: Final = {"create": "C", "update": "U", "patch": "U", "delete": "D", "search": "E", "transaction": "E", "batch": "E", "operation": "E", "consent-changed": "U"}
 _OURS: Final = frozenset({"unavailable", "internal"})
 
 
 def record(
     scope: Scope, targets: Iterable[str], patients: Iterable[str], *, query: str = "", outcome: str = "0", reason: str = ""
 ) -> AuditRecord:
-    """Compose the record of a request."""
+    """Compose the record of a request; one that concerns a patient whose glass is broken was made in an emergency."""
+    concerned = {patient for patient in patients if patient}
+    emergency = not concerned.isdisjoint(scope.subject.emergency)
     return AuditRecord(
         action=_ACTIONS.get(scope.action, "R"),
         interaction=scope.action,
         outcome=outcome,
-        subject=scope.subject,
+        subject=replace(scope.subject, purpose=EMERGENCY) if emergency else scope.subject,
         targets=tuple(targets),
-        patients=tuple(sorted({patient for patient in patients if patient})),
+        patients=tuple(sorted(concerned)),
         query=query,
         request=scope.request,
         reason=reason,

@@ -5,16 +5,20 @@ from __future__ import annotations
 from typing import Final
 
 from chartloop.kernel.access.engine import Access
+from chartloop.kernel.access.grant_table import GrantTable
 from chartloop.kernel.audit.journal import Audit
 from chartloop.kernel.db import Database, Tx
 from chartloop.kernel.outbox import Outbox
 from chartloop.kernel.vault.vault import Vault
 from fhir_server.codec import Codec
 from fhir_server.dictionary import stored_dictionaries
+from fhir_server.granting.bringing import bring_grants
+from fhir_server.granting.relations import DAY_US
 from fhir_server.indexing.text_rows import bring_text_index
 from fhir_server.indexing.vocabulary import Vocabulary, declare_whole
 from fhir_server.search.terminology import NoTerminology, Terminology
 from fhir_server.store import Labeller, Store
+from fhir_server.type_ids import TYPE_NAMES
 
 _STATISTICS: Final = (
     "CREATE STATISTICS IF NOT EXISTS idx_token_values (mcv) ON param, value, rank FROM idx_token",
@@ -35,6 +39,8 @@ def open_store(
     terminology: Terminology | None = None,
     delete_most: int = 1,
     vault: Vault | None = None,
+    care_after_days: float = 365.0,
+    glass_minutes: float = 15.0,
 ) -> Store:
     """Open the store of a database whose tables exist.
 
@@ -50,6 +56,8 @@ def open_store(
         terminology: Who answers searches by value set and by subsumption; without one they are refused.
         delete_most: Most resources that one conditional delete takes.
         vault: What seals and opens bodies; without one they are kept as they are.
+        care_after_days: How long after a visit who took part in it still treats the patient.
+        glass_minutes: How long a chart stays open that was opened in an emergency.
     """
     with db.read() as session:
         dictionaries = stored_dictionaries(session)
@@ -62,12 +70,13 @@ def open_store(
 
     codec = Codec(dictionaries, load, vault)
     bring_text_index(db, codec.unpack, wanted=full_text)
-    known = terminology or NoTerminology()
     store = Store(
-        db, access, audit, outbox, labeller, codec, secret, base.rstrip("/"),
-        full_text=full_text, vocabulary=_vocabulary(db), terminology=known, delete_most=delete_most,
+        db, access.over(GrantTable(db, TYPE_NAMES)), audit, outbox, labeller, codec, secret, base.rstrip("/"),
+        full_text=full_text, vocabulary=_vocabulary(db), terminology=terminology or NoTerminology(), delete_most=delete_most,
+        care_after_us=int(care_after_days * DAY_US), glass_minutes=glass_minutes,
     )  # fmt: skip
     store.parameters.refresh(db)
+    bring_grants(store)
     return store
 
 

@@ -14,6 +14,8 @@ from fhir_server.attributes import row_attributes
 from fhir_server.codec import PLAIN, Packed
 from fhir_server.compartments import patient_among
 from fhir_server.defining import TYPE, definitions
+from fhir_server.granting.belonging import speaks_of
+from fhir_server.granting.deriving import NO_GRANTS, SOURCES, derived
 from fhir_server.hashing import value_hash
 from fhir_server.indexing.extraction import IndexValues, extracted
 from fhir_server.indexing.rows import INHERITS, NO_ROWS, IndexRows, index_rows
@@ -131,6 +133,8 @@ def new_version(
         assigned=assigned,
         inherited=heritage,
         defines=definitions(store.parameters.now, id_, resource) if type_ == TYPE else (),
+        grants=derived(store, type_, resource, attributes),
+        speaks_of=speaks_of(type_, resource, store.base),
     )
     return change, Stored(type_, id_, version, updated, final, redacted=False, deleted=False)
 
@@ -150,6 +154,7 @@ def deletion(store: Store, old: Row) -> tuple[Change, Stored]:
         rows=NO_ROWS,
         old_rows=stored_rows(store, old)[1],
         old_labels=old.labels,
+        grants=NO_GRANTS if old.type in SOURCES else None,
     )
     return change, Stored(old.type, old.id, old.version + 1, updated, b"", redacted=False, deleted=True)
 

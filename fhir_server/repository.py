@@ -12,9 +12,12 @@ from typing import Any
 
 from chartloop.kernel.access.engine import View
 from chartloop.kernel.access.scope import Scope
+from chartloop.kernel.access.subject import Subject
+from chartloop.kernel.db import Tx
 from chartloop.kernel.errors import ChartloopError, Issue
 from fhir_server.auditing import refused
 from fhir_server.capability import current_statement
+from fhir_server.explaining import Explained, explain_visible
 from fhir_server.interactions.batch import batch
 from fhir_server.interactions.conditional_delete import conditional_delete
 from fhir_server.interactions.conditional_patch import conditional_patch
@@ -31,6 +34,8 @@ from fhir_server.interactions.search_system import search_system
 from fhir_server.interactions.transaction import transaction
 from fhir_server.interactions.update import update
 from fhir_server.interactions.vread import vread
+from fhir_server.operations.break_glass import break_glass, mend_glass
+from fhir_server.operations.disclose import disclose, withheld
 from fhir_server.operations.everything import everything
 from fhir_server.operations.meta_change import meta_add, meta_delete
 from fhir_server.operations.meta_of import meta_of
@@ -189,6 +194,26 @@ class Repository:
     ) -> tuple[Written, dict[str, Any]]:
         """Take profiles, tags and labels of a resource away; sensitivity labels stay."""
         return meta_delete(self._store, scope, type_, id_, meta, if_match=if_match)
+
+    def explain(self, scope: Scope, type_: str, id_: str) -> Explained:
+        """Say why this reader sees a resource, and what of it is hidden by which policy; NotFound where there is none for this reader."""
+        return explain_visible(self._store, scope, type_, id_)
+
+    def disclose(self, tx: Tx, scope: Scope, recipient: Subject, references: Iterable[str], version: str) -> None:
+        """Record that resources leave the house, in the transaction that lets them go; Withheld where the policies do not let them."""
+        disclose(self._store, tx, scope, recipient, references, version)
+
+    def withheld(self, scope: Scope, recipient: Subject, references: Iterable[str]) -> None:
+        """Record that something was not disclosed, and by which policies."""
+        withheld(self._store, scope, recipient, references)
+
+    def break_glass(self, scope: Scope, id_: str, code: str, reason: str) -> int:
+        """Open the chart of a patient to this session, in an emergency; return when it closes, in microseconds."""
+        return break_glass(self._store, scope, id_, code, reason)
+
+    def mend_glass(self, scope: Scope, id_: str) -> bool:
+        """Close what this session opened; False: it was closed already."""
+        return mend_glass(self._store, scope, id_)
 
     def reindex(self, scope: Scope, type_: str = "") -> tuple[Job, ...]:
         """Start making the index rows of a type, or of all, anew; return the jobs as they stand."""

@@ -60,7 +60,7 @@ class Row(NamedTuple):
 
     def attributes(self) -> RowAttributes:
         """What the policies see."""
-        return RowAttributes(self.type, self.labels, self.patient, self.owner, self.insurer)
+        return RowAttributes(self.type, self.labels, self.patient, self.owner, self.insurer, self.id)
 
 
 def version_place(type_: str, id_: str, version: int) -> str:

@@ -73,11 +73,13 @@ class Written:
     """How many resources a conditional delete took."""
     left: int = 0
     """How many more match its condition and are not this writer's to delete."""
+    notes: tuple[Issue, ...] = ()
+    """What of it could not be counted, such as a part of a Consent."""
 
     @property
     def warnings(self) -> tuple[Issue, ...]:
         """What was stored without having been checked; computed when asked for."""
-        return self.validated.warnings if self.validated else ()
+        return (*(self.validated.warnings if self.validated else ()), *self.notes)
 
 
 class Page(NamedTuple):
@@ -113,6 +115,10 @@ class Store:
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
     terminology: Terminology = field(default_factory=NoTerminology)
     delete_most: int = 1
+    care_after_us: int = 365 * 86_400_000_000
+    """How long after a visit who took part in it still treats the patient."""
+    glass_minutes: float = 15.0
+    """How long broken glass stays open."""
     """Most resources that one conditional delete takes; 1: it needs a single match."""
 
 

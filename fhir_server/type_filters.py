@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from chartloop.kernel import clock
 from chartloop.kernel.access.rows import NOTHING
 from chartloop.kernel.access.scope import Scope
 from fhir_server.search.conditions import Condition
@@ -17,9 +18,10 @@ def readable(store: Store, scope: Scope, types: Iterable[str], *, version_labels
     Types that are filtered alike share one condition.
     """
     alike: dict[tuple[str, tuple[object, ...]], list[int]] = {}
+    now = clock.now_us()  # one moment for all, or no two would be alike
     for type_ in types:
         if store.access.permits(scope, type_):
-            row_filter = store.access.row_filter(scope, type_, version_labels=version_labels)
+            row_filter = store.access.row_filter(scope, type_, version_labels=version_labels, now=now)
             if row_filter != NOTHING:
                 alike.setdefault((row_filter.sql, row_filter.params), []).append(TYPE_IDS[type_])
     if not alike:

@@ -21,10 +21,13 @@ def all_visible(store: Store, scope: Scope, rows: Iterable[Row]) -> list[Stored]
     """Do the same for many rows; those that no policy can tell apart share one decision, and one whose key was destroyed is shown as deleted."""
     decided: dict[tuple[object, ...], frozenset[str] | None] = {}
     page: list[Stored] = []
-    for row in rows:
-        alike = (row.type_id, row.labels, row.patient, row.owner, row.insurer)
+    found = list(rows)
+    known = store.access.known(scope, (row.attributes() for row in found))
+    for row in found:
+        # A grant may name one resource.
+        alike = (row.type_id, row.labels, row.patient, row.owner, row.insurer, row.id if known else "")
         if alike not in decided:
-            decided[alike] = store.access.elements(scope, row.attributes())
+            decided[alike] = store.access.elements(scope, row.attributes(), known)
         try:
             page.append(_seen(store, row, decided[alike]))
         except Destroyed:

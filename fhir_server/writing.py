@@ -10,10 +10,14 @@ from chartloop.kernel.access.labels import LABELS
 from chartloop.kernel.access.rows import RowAttributes
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.db import Tx
+from chartloop.kernel.errors import Issue
 from chartloop.kernel.outbox import Told
 from fhir_server.auditing import record
 from fhir_server.codec import Packed
 from fhir_server.defining import Definition
+from fhir_server.granting.belonging import with_patients
+from fhir_server.granting.consents import Compiled
+from fhir_server.granting.deriving import CONSENT, keep
 from fhir_server.hashing import lane_of, rid_of
 from fhir_server.indexing.rows import IndexRows, replace_rows
 from fhir_server.rows import CHUNK, DELETE, labels_by_reference
@@ -51,11 +55,20 @@ class Change(NamedTuple):
     """References that handed their labels on."""
     defines: tuple[Definition, ...] = ()
     """What a SearchParameter says is searched."""
+    grants: Compiled | None = None
+    """Who may see what because of it; None: it says nothing of that."""
+    speaks_of: tuple[str, ...] = ()
+    """References whose patient is its patient too, where it names none itself."""
 
     @property
     def reference(self) -> str:
         """Type/id."""
         return f"{self.type}/{self.id}"
+
+    @property
+    def notes(self) -> tuple[Issue, ...]:
+        """What of its grants could not be counted."""
+        return self.grants.warnings if self.grants else ()
 
 
 class Closed(NamedTuple):
@@ -97,7 +110,7 @@ def apply(store: Store, scope: Scope, tx: Tx, batch: Batch, also: Also | None) -
     """
     if batch.verify is not None:
         batch.verify(tx)
-    changes = batch.changes
+    changes = with_patients(tx, batch.changes)
     _verify_versions(tx, changes)
     _verify_labels(tx, changes)
     rids = _rids(tx, changes)
@@ -120,6 +133,7 @@ def apply(store: Store, scope: Scope, tx: Tx, batch: Batch, also: Also | None) -
     for part in batch.parts or (Part(scope, batch.targets, changes),):
         targets = part.targets or [f"{change.reference}/_history/{change.version}" for change in part.changes]
         store.audit.change(tx, record(part.scope, targets, (change.attributes.patient for change in part.changes)))
+        _keep_grants(store, part.scope, tx, part.changes)
     if changes:
         store.outbox.publish_all(tx, [_told(change) for change in changes], trace=scope.request)
     if also is not None:
@@ -128,6 +142,14 @@ def apply(store: Store, scope: Scope, tx: Tx, batch: Batch, also: Also | None) -
     words = (word for change in changes for word in change.rows.words)
     store.vocabulary.learn(tx, words, (unit for change in changes for unit in change.rows.units))
     store.codec.settle(tx, (change.packed for change in changes))
+
+
+def _keep_grants(store: Store, scope: Scope, tx: Tx, changes: Sequence[Change]) -> None:
+    """Let who may see what follow from what is stored now; a Consent that changed it has a record of its own."""
+    for change in changes:
+        if change.grants is not None and keep(store, scope, tx, change.reference, change.grants, change.attributes) and change.type == CONSENT:
+            said = Scope(scope.subject, "consent-changed", scope.request)
+            store.audit.change(tx, record(said, (f"{change.reference}/_history/{change.version}",), (change.attributes.patient,)))
 
 
 def _told(change: Change) -> Told:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from chartloop.kernel import clock
+from chartloop.kernel.access.break_glass import broken
 from chartloop.kernel.errors import Unauthenticated
 from chartloop.kernel.ids import request_id
 from smart_apps.endings import end_session
@@ -119,15 +120,15 @@ class Sessions:
         if not secret:
             return None
         now = clock.now_us()
-        row = self._database.one(
-            "select id, subject, display, csrf, seen, opened from ehr_session where digest = ? and expires > ?", (digest(secret), now)
-        )
-        if row is None:
-            return None
+        with self._database.read() as db:
+            row = db.one("select id, subject, display, csrf, seen, opened from ehr_session where digest = ? and expires > ?", (digest(secret), now))
+            if row is None:
+                return None
+            subject = replace(json_to_subject(row[1]), session=row[0], emergency=tuple(broken(db, row[0])))
         if row[4] < now - NOTED_EVERY_S * MICROSECONDS:
             ends = min(now + self._idle_us, row[5] + self._lifetime_us)  # what hangs on the session asks for this end alone
             self._database.write(lambda tx: tx.run("update ehr_session set seen = ?, expires = ? where id = ? and seen < ?", (now, ends, row[0], now)))
-        return EhrSession(id=row[0], subject=json_to_subject(row[1]), display=row[2], csrf=row[3])
+        return EhrSession(id=row[0], subject=subject, display=row[2], csrf=row[3])
 
     def leave(self, secret: str, *, how: str = "") -> None:
         """End a session; its launches, codes and the tokens of its apps end with it."""

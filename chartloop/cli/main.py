@@ -11,6 +11,7 @@ from chartloop.kernel.errors import ChartloopError
 
 # Where each command lives. A module is imported when its command is used: `chartloop token` does not wait for Flask.
 COMMANDS = {
+    "access": "chartloop.cli.access",
     "apps": "chartloop.cli.run",
     "audit": "chartloop.cli.audit",
     "auth": "chartloop.cli.auth",

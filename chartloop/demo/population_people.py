@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from chartloop.demo.population_directory import FACILITY, PAYER_SYSTEM, PAYERS, Payer
-from chartloop.demo.population_ids import BASE, ID_TYPE, Resource, identified, inside, outside
+from chartloop.demo.population_directory import CLINICIANS, FACILITY, PAYER_SYSTEM, PAYERS, Payer
+from chartloop.demo.population_ids import BASE, ID_TYPE, NPI, Resource, identified, inside, outside
 from chartloop.demo.population_names import PEOPLE, STREETS, TOWNS
 
 MRN_SYSTEM = f"{BASE}/mrn/{FACILITY}"
@@ -53,6 +53,7 @@ def patient(person: Person) -> Resource:
         gender=person.gender,
         birthDate=person.birth_date,
         address=[{"use": "home", "line": [person.line], "city": person.city, "state": person.state, "postalCode": person.postal_code, "country": "US"}],
+        generalPractitioner=[outside("Practitioner", NPI, CLINICIANS[0].npi)],
     )
     resource["identifier"][0]["type"] = {"coding": coding}
     return resource

@@ -10,11 +10,13 @@ import hmac
 import json
 import secrets
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from typing import Final
 
 from chartloop.kernel import clock
+from chartloop.kernel.access.grant_table import end_session
+from chartloop.kernel.access.grants import GLASS
 from chartloop.kernel.access.policy_set import PolicySet
 from chartloop.kernel.access.subject import Subject
 from chartloop.kernel.db import OneRow, Tx
@@ -23,6 +25,11 @@ from chartloop.kernel.errors import Invalid, Unauthenticated
 DEFAULT_TTL_S: Final = 3600
 _ENTROPY_BYTES: Final = 32
 _MAX_LENGTH: Final = 512
+
+
+_GLASS: Final = f"FROM access_grant g WHERE g.session = t.session AND g.kind = {GLASS} AND g.session <> '' AND g.ends > ?"
+_FOUND: Final = f"SELECT hash, subject, expires, revoked, (SELECT {{listed}} {_GLASS}) FROM access_token t WHERE hash = ?"
+_FIND: Final = {"sqlite": _FOUND.format(listed="group_concat(g.patient, ' ')"), "postgresql": _FOUND.format(listed="string_agg(g.patient, ' ')")}
 
 
 def issue(tx: Tx, subject: Subject, ttl_s: int = DEFAULT_TTL_S) -> str:
@@ -52,17 +59,18 @@ def authenticate(session: OneRow, token: str) -> Subject:
     if not token or len(token) > _MAX_LENGTH:
         raise Unauthenticated
     digest = _digest(token)
-    row = session.one("SELECT hash, subject, expires, revoked FROM access_token WHERE hash = ?", (digest,))
+    row = session.one(_FIND[session.dialect], (clock.now_us(), digest))
     if row is None or not hmac.compare_digest(bytes(row[0]), digest) or row[3] or row[2] <= clock.now_us():
         raise Unauthenticated
-    return subject_from_json(str(row[1]))
+    subject = subject_from_json(str(row[1]))
+    return replace(subject, emergency=tuple(str(row[4]).split())) if row[4] else subject
 
 
 @lru_cache(maxsize=4096)
 def subject_from_json(text: str) -> Subject:
     """Read a subject as it was stored; whether its token still works is asked of the database every time."""
     data = json.loads(text)
-    return Subject(**{**data, "scopes": tuple(data["scopes"])})
+    return Subject(**{**data, "scopes": tuple(data["scopes"]), "emergency": ()})
 
 
 def digest_of(token: str) -> bytes:
@@ -87,7 +95,8 @@ def revoke_hash(tx: Tx, hash_: bytes) -> bool:
 
 
 def revoke_session(tx: Tx, session: str) -> int:
-    """End every token of a session now; returns how many. Tokens without a session are not one."""
+    """End every token of a session now, and mend the glass it broke; returns how many tokens. Tokens without a session are not one."""
+    end_session(tx, session)
     return tx.run("UPDATE access_token SET revoked = 1 WHERE session = ? AND revoked = 0", (session,)) if session else 0
 
 
@@ -131,7 +140,8 @@ def issue_for_cli(
         raise Invalid(message, code="value")
     compartment = f"Patient/{patient}" if patient and "/" not in patient else patient
     granted = tuple(scopes) or tuple(policies.scopes["default"])
-    subject = Subject(id=f"cli:{user or compartment or role}", role=role, user=user or compartment, patient=compartment, scopes=granted)
+    session = f"cli-{secrets.token_hex(8)}"  # a token of its own is a session of its own
+    subject = Subject(id=f"cli:{user or compartment or role}", role=role, user=user or compartment, patient=compartment, scopes=granted, session=session)
     return issue(tx, subject, ttl_s)
 
 

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from chartloop.kernel.errors import Invalid
 from chartloop.kernel.settings_sections import (
+    AccessSettings,
     AppsSettings,
     AuditSettings,
     AuthSettings,
@@ -57,6 +58,7 @@ class Settings(BaseSettings):
     brand: BrandSettings = BrandSettings()
     vault: VaultSettings = VaultSettings()
     policy: PolicySettings = PolicySettings()
+    access: AccessSettings = AccessSettings()
     apps: AppsSettings = AppsSettings()
     ehr: EhrSettings = EhrSettings()
     coding: CodingSettings = CodingSettings()

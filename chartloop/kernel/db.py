@@ -8,13 +8,15 @@ from sqlalchemy import Dialect, MetaData
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from chartloop.kernel.access.tables import ACCESS_GRANT
 from chartloop.kernel.db_postgresql import PostgresqlDatabase
 from chartloop.kernel.db_session import METADATA, Database, OneRow, Session, Tx
 from chartloop.kernel.db_sqlite import SqliteDatabase
 from chartloop.kernel.errors import Invalid
 from chartloop.kernel.tables import EVENT
 
-KERNEL_TABLES = EVENT.metadata  # importing them declares them: whoever makes tables makes those of the kernel
+DECLARED = (EVENT, ACCESS_GRANT)  # importing them declares them: whoever makes tables makes those of the kernel
+KERNEL_TABLES = EVENT.metadata
 
 __all__ = ["METADATA", "Database", "OneRow", "Session", "Tx", "create_tables", "open_database", "table_statements"]
 

@@ -10,6 +10,7 @@ EVENT_TYPES: Mapping[str, str] = {
     "MessageReceived": "An HL7 v2 message is durable; subject hl7-message/number.",
     "InterchangeQueued": "An X12 interchange waits to be sent; subject interchange/number, key payer/id.",
     "InterchangeReceived": "An X12 interchange came from a payer; subject interchange/number, key payer/id.",
+    "GlassBroken": "Somebody opened a chart in an emergency; subject Patient/id.",
     "DeadLettered": "A consumer gave an event up; subject dead-letter/id.",
 }
 

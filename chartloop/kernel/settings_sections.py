@@ -191,6 +191,13 @@ class VaultSettings(Section):
     rotate_days: float = Field(default=365.0, gt=0, description="Age in days at which the data keys of the store and of the audit log are retired and new ones made.")
 
 
+class AccessSettings(Section):
+    """Who treats whom, and emergencies."""
+
+    care_after_days: float = Field(default=365.0, ge=0, description="How long after a visit who took part in it still treats the patient.")
+    break_glass_minutes: float = Field(default=15.0, gt=0, le=60, description="How long a chart stays open that was opened in an emergency.")
+
+
 class PolicySettings(Section):
     """Who may see what."""
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from chartloop.kernel.access.scope import Scope
+from chartloop.kernel.clock import iso
 from fhir_server.entry_request import EntryRequest
 from fhir_server.http.answer import HttpAnswer, http_date, json_answer
 from fhir_server.http.bundle import searchset
@@ -16,7 +17,7 @@ from fhir_server.http.calls import Call
 from fhir_server.http.negotiation import if_match
 from fhir_server.http.outcome import outcome
 from fhir_server.interactions.entry_reads import Operate, Operated
-from fhir_server.operations.parameters import as_query, given_meta, refuse_all, returned, trial
+from fhir_server.operations.parameters import as_query, given_meta, glass_reason, refuse_all, returned, trial
 from fhir_server.operations.reindex import jobs_as_parameters
 from fhir_server.preconditions import etag
 from fhir_server.repository import Repository, Written
@@ -61,6 +62,18 @@ def meta_delete(door: Repository, _base: str, call: Call, type_: str, id_: str) 
     return _changed(door.meta_delete, call, type_, id_)
 
 
+def break_glass(door: Repository, _base: str, call: Call, _type: str, id_: str) -> HttpAnswer:
+    """Answer POST Patient/[id]/$break-glass with when the chart closes again."""
+    code, reason = glass_reason(call.body, call.query)
+    return json_answer(returned("expires", "Instant", iso(door.break_glass(call.scope, id_, code, reason))))
+
+
+def mend_glass(door: Repository, _base: str, call: Call, _type: str, id_: str) -> HttpAnswer:
+    """Answer POST Patient/[id]/$mend-glass with whether there was anything to close."""
+    refuse_all(call.body, call.query)
+    return json_answer(returned("closed", "Boolean", door.mend_glass(call.scope, id_)))
+
+
 def reindex(door: Repository, base: str, call: Call, type_: str, _id: str) -> HttpAnswer:
     """Answer POST [type]/$reindex with 202 and where to look, and GET with how far the jobs are."""
     refuse_all(call.body, call.query)
@@ -94,6 +107,8 @@ ANSWERS: Final[Mapping[str, Answering]] = {
     "meta": meta,
     "meta-add": meta_add,
     "meta-delete": meta_delete,
+    "break-glass": break_glass,
+    "mend-glass": mend_glass,
     "reindex": reindex,
 }
 """By the name of the operation in the table."""

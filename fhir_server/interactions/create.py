@@ -73,7 +73,7 @@ def first_version(store: Store, scope: Scope, validated: Validated, raw: bytes, 
     if not store.access.decides(scope, change.attributes):
         raise Forbidden
     seen = after_write(store, scope, stored, change.attributes)
-    return change, Written(seen, created=True, changed=True, validated=validated)
+    return change, Written(seen, created=True, changed=True, validated=validated, notes=change.notes)
 
 
 def _existing(store: Store, scope: Scope, session: Session, rid: int) -> Batch:

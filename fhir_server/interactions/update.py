@@ -115,7 +115,7 @@ def next_version(
     if not store.access.decides(scope if known else acting(scope, "create"), change.attributes):
         raise Forbidden
     seen = after_write(store, scope, stored, change.attributes)
-    return change, Written(seen, created=not known, changed=True, validated=validated)
+    return change, Written(seen, created=not known, changed=True, validated=validated, notes=change.notes)
 
 
 def _updatable(store: Store, scope: Scope, old: Row | None, type_: str) -> bool:

@@ -22,10 +22,17 @@ class CodeRule:
     codes: frozenset[str]
     prefixes: tuple[str, ...]
     excluded: tuple[str, ...]
+    code_set: str = ""
 
     def matches(self, code: str) -> bool:
         """Whether a code is in the set."""
         return code in self.codes or (code.startswith(self.prefixes) and not (self.excluded and code.startswith(self.excluded)))
+
+    def entry(self, code: str) -> str | None:
+        """Name the entry of the set that a code is under: itself, or "F3*"; None if it is not in the set."""
+        if not self.matches(code):
+            return None
+        return code if code in self.codes else next(f"{prefix}*" for prefix in self.prefixes if code.startswith(prefix))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,7 @@ def load(path: Path | None = None) -> Rules:
 def _by_system(data: Mapping[str, Any]) -> dict[str, tuple[CodeRule, ...]]:
     rules: dict[str, list[CodeRule]] = {}
     for entry in data["code"]:
-        rule = CodeRule(_label(entry), frozenset(entry.get("codes", ())), tuple(entry.get("prefixes", ())), tuple(entry.get("except", ())))
+        rule = CodeRule(_label(entry), frozenset(entry.get("codes", ())), tuple(entry.get("prefixes", ())), tuple(entry.get("except", ())), entry["system"])
         if entry["system"] not in data["systems"]:
             raise ValueError(f"labelling rule for unknown system {entry['system']}")
         for system in data["systems"][entry["system"]]:

@@ -74,17 +74,19 @@ class LabelService:
         return frozenset(rule.label for rule in self._rules.by_system[system] if rule.matches(code))
 
     def _by_text(self, resource: Mapping[str, Any]) -> set[str]:
-        if not self._rules.texts or resource.get("resourceType") not in _TITLES:
+        if not self._rules.texts or resource.get("resourceType") not in TITLES:
             return set()
-        title = "\n".join(_titles(resource))
-        opening = "\n".join(_openings(resource))
-        return {rule.label for rule in self._rules.texts if _says(rule, title, opening)}
+        title = "\n".join(titles(resource))
+        opening = "\n".join(openings(resource))
+        return {rule.label for rule in self._rules.texts if says(rule, title, opening)}
 
 
-_TITLES: Final = frozenset({"DocumentReference", "Composition", "DiagnosticReport", "Binary", "Media"})
+TITLES: Final = frozenset({"DocumentReference", "Composition", "DiagnosticReport", "Binary", "Media"})
+"""Types whose words are looked at."""
 
 
-def _says(rule: TextRule, title: str, opening: str) -> bool:
+def says(rule: TextRule, title: str, opening: str) -> bool:
+    """Whether the words of a rule are where it looks for them."""
     return rule.pattern.search(title if rule.where == "title" else f"{title}\n{opening}") is not None
 
 
@@ -148,7 +150,8 @@ def _items(value: Any) -> Sequence[Any]:
     return value if isinstance(value, list) else () if value is None else (value,)
 
 
-def _titles(resource: Mapping[str, Any]) -> Iterator[str]:
+def titles(resource: Mapping[str, Any]) -> Iterator[str]:
+    """What a document calls itself."""
     for concept in (resource.get("type"), *_listed(resource.get("category")), resource.get("code")):
         if isinstance(concept, Mapping):
             yield str(concept.get("text", ""))
@@ -157,7 +160,8 @@ def _titles(resource: Mapping[str, Any]) -> Iterator[str]:
     yield from (str(attachment.get("title", "")) for attachment in _attachments(resource))
 
 
-def _openings(resource: Mapping[str, Any]) -> Iterator[str]:
+def openings(resource: Mapping[str, Any]) -> Iterator[str]:
+    """The first words of what is attached as text."""
     for attachment in _attachments(resource):
         data, kind = attachment.get("data"), str(attachment.get("contentType", ""))
         if isinstance(data, str) and kind.startswith("text/"):

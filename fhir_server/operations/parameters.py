@@ -62,6 +62,18 @@ def given_meta(body: bytes) -> dict[str, Any]:
     return found
 
 
+def glass_reason(body: bytes, query: str) -> tuple[str, str]:
+    """Return the code and the reason that $break-glass takes, in a Parameters resource alone; what is missing is empty."""
+    refuse_all(b"", query)
+    given: dict[str, Any] = {}
+    for each in parameters(body) if body else ():
+        name = str(each["name"])
+        if name not in ("code", "reason") or name in given:
+            raise Invalid("Parameters are code and reason, once each.", code="not-supported", expression="Parameters.parameter")
+        given[name] = each.get("valueCode", each.get("valueString"))
+    return str(given.get("code") or ""), str(given.get("reason") or "")
+
+
 def trial(body: bytes, query: str, *, of_instance: bool) -> tuple[str, bytes]:
     """Read what $validate is to do: the mode, and the resource as it came, alone or in a Parameters resource.
 

@@ -46,13 +46,13 @@ def _patients(store: Store, scope: Scope, types: Sequence[str]) -> set[str]:
 
 def _of_type(store: Store, scope: Scope, type_: str) -> Iterator[Stored]:
     after = ""
-    row_filter = store.access.row_filter(scope, type_)
-    condition = row_filter.sql.replace("{r}", "r")
-    sql = (
-        "SELECT r.rid, r.fhir_id FROM resource r WHERE r.type_id = ? AND r.fhir_id > ? AND r.deleted = 0 "
-        f"AND ({condition}) ORDER BY r.fhir_id LIMIT {_PART}"
-    )
     while True:
+        row_filter = store.access.row_filter(scope, type_)  # each time: a grant may have ended
+        condition = row_filter.sql.replace("{r}", "r")
+        sql = (
+            "SELECT r.rid, r.fhir_id FROM resource r WHERE r.type_id = ? AND r.fhir_id > ? AND r.deleted = 0 "
+            f"AND ({condition}) ORDER BY r.fhir_id LIMIT {_PART}"
+        )
         with store.db.read() as session:
             found = session.all(sql, (TYPE_IDS[type_], after, *row_filter.params))
             rows = by_rids(session, [int(row[0]) for row in found])

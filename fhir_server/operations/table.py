@@ -74,6 +74,10 @@ _TRIAL: Final = (
     Parameter("mode", "code", "create, update or delete."),
 )
 _META: Final = (Parameter("meta", "Meta", "Profiles, tags and security labels.", least=1),)
+_GLASS: Final = (
+    Parameter("code", "code", "ETREAT, TREAT, PATRQT or PUBHLTH of v3-ActReason.", least=1),
+    Parameter("reason", "string", "Why, in words; kept in the audit log alone.", least=1),
+)
 
 OPERATIONS: Final = (
     Operation("everything", "Patient-everything", (TYPE, INSTANCE), ("GET", "POST"), ("Patient",), takes=(*_CARE, *_PAGE), returns="Bundle"),
@@ -82,6 +86,8 @@ OPERATIONS: Final = (
     Operation("meta", "Resource-meta", (SYSTEM, TYPE, INSTANCE, VERSION), ("GET", "POST"), returns="Meta"),
     Operation("meta-add", "Resource-meta-add", (INSTANCE,), ("POST",), changes=True, takes=_META, returns="Meta"),
     Operation("meta-delete", "Resource-meta-delete", (INSTANCE,), ("POST",), changes=True, takes=_META, returns="Meta"),
+    Operation("break-glass", f"{BASE}/OperationDefinition/break-glass", (INSTANCE,), ("POST",), ("Patient",), changes=True, takes=_GLASS, returns="Parameters"),
+    Operation("mend-glass", f"{BASE}/OperationDefinition/mend-glass", (INSTANCE,), ("POST",), ("Patient",), changes=True, returns="Parameters"),
     Operation("reindex", f"{BASE}/OperationDefinition/reindex", (SYSTEM, TYPE), ("GET", "POST"), changes=True, returns="Parameters"),
 )
 

@@ -73,6 +73,7 @@ def resources() -> list[dict[str, Any]]:
             "name": [{"family": "Lindqvist", "given": ["Anna"]}],
             "gender": "female",
             "birthDate": "1966-02-11",
+            "generalPractitioner": [{"reference": "Practitioner/9"}, {"reference": "Practitioner/ada"}],
         },
         observation("bp-1", "8480-6", "Systolic blood pressure", 149, "mm[Hg]", "2026-06-03T10:20:00Z", "vital-signs"),
         pressure,

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from chartloop.kernel.access.expression import LABELS_ATTRIBUTE, STRINGS, Attr, Const, Node, Op, UnsupportedError
+from chartloop.kernel.access.grant_sql import compile_fact
+from chartloop.kernel.access.grants import FACTS
 from chartloop.kernel.access.granular import MARKS
 from chartloop.kernel.access.labels import LABELS
 from chartloop.kernel.access.rows import EVERYTHING, NOTHING, RowFilter
+from chartloop.kernel.access.subject import Subject
 
 
-def compile_filter(node: Node, *, version_labels: bool = False) -> RowFilter:
+def compile_filter(node: Node, subject: Subject, *, version_labels: bool = False) -> RowFilter:
     """Compile a folded expression.
 
     Args:
         node: Expression whose type is already known.
+        subject: Whose grants are looked for.
         version_labels: Also look at the labels of the version under alias {v}; a row then carries the union of both.
 
     Raises:
@@ -20,13 +24,15 @@ def compile_filter(node: Node, *, version_labels: bool = False) -> RowFilter:
     """
     if isinstance(node, Const) and isinstance(node.value, bool):
         return EVERYTHING if node.value else NOTHING
+    if isinstance(node, Attr) and node.name in FACTS:
+        return compile_fact(node.name, subject, version_labels=version_labels)
     if not isinstance(node, Op):
         message = "condition that is not boolean"
         raise UnsupportedError(message)
     if node.name in {"&&", "||"}:
-        return _joined(node, version_labels=version_labels)
+        return _joined(node, subject, version_labels=version_labels)
     if node.name == "!":
-        inner = compile_filter(node.args[0], version_labels=version_labels)
+        inner = compile_filter(node.args[0], subject, version_labels=version_labels)
         return RowFilter(f"NOT ({inner.sql})", inner.params)
     if _is_labels(node):
         return _labels(node, version_labels=version_labels)
@@ -35,8 +41,8 @@ def compile_filter(node: Node, *, version_labels: bool = False) -> RowFilter:
     return _strings(node)
 
 
-def _joined(node: Op, *, version_labels: bool) -> RowFilter:
-    parts = [compile_filter(arg, version_labels=version_labels) for arg in node.args]
+def _joined(node: Op, subject: Subject, *, version_labels: bool) -> RowFilter:
+    parts = [compile_filter(arg, subject, version_labels=version_labels) for arg in node.args]
     word = " AND " if node.name == "&&" else " OR "
     required = {each for part in parts for each in part.requires if node.name == "&&" or all(each in other.requires for other in parts)}
     sql = "(" + word.join(part.sql for part in parts) + ")"

@@ -17,7 +17,7 @@ _SEARCHED: Final = (
 )
 
 #: Never shown because an element above them is: they can hold anything.
-_UNNAMED: Final = frozenset({"extension", "modifierExtension", "contained", "id"})
+UNNAMED: Final = frozenset({"extension", "modifierExtension", "contained", "id"})
 
 
 def expand(pattern: str) -> list[str]:
@@ -53,7 +53,7 @@ def _split(choices: str) -> list[str]:
 def shows(allowed: frozenset[str], path: str) -> bool:
     """Whether an allow-list shows all of an element: the path itself or an ancestor is on it that hides nothing on the way to it."""
     parts = path.split(".")
-    return any(".".join(parts[:length]) in allowed and _UNNAMED.isdisjoint(parts[length:]) for length in range(1, len(parts) + 1))
+    return any(".".join(parts[:length]) in allowed and UNNAMED.isdisjoint(parts[length:]) for length in range(1, len(parts) + 1))
 
 
 def intersect(first: frozenset[str], second: frozenset[str]) -> frozenset[str]:

@@ -5,17 +5,22 @@ Spec: https://docs.cedarpolicy.com/auth/authorization.html
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from chartloop.kernel import clock
 from chartloop.kernel.access import element_paths
 from chartloop.kernel.access.cedar_sql import compile_filter
 from chartloop.kernel.access.evaluation import holds
+from chartloop.kernel.access.explanation import Explanation
 from chartloop.kernel.access.expression import FALSE, Node
 from chartloop.kernel.access.folding import junction
+from chartloop.kernel.access.grant_sql import fill, is_open
+from chartloop.kernel.access.grants import FACTS, Grant, GrantSource, NoGrants, facts
 from chartloop.kernel.access.granular import Marker, enforceable, nothing, selected
 from chartloop.kernel.access.policy_set import PolicySet, load
 from chartloop.kernel.access.residuals import Rule, authorize, decision, for_type, residuals, used
@@ -37,6 +42,11 @@ class _Plan:
     scopes: Node
     used: frozenset[str]
 
+    @property
+    def facts(self) -> frozenset[str]:
+        """Attributes that are looked up among the grants."""
+        return self.used & FACTS.keys()
+
 
 class View(NamedTuple):
     """A policy (its @id) that permits a row, and the element paths that it shows; None is all of them."""
@@ -48,12 +58,13 @@ class View(NamedTuple):
 class Access:
     """Decisions over the policies of one directory."""
 
-    def __init__(self, directory: Path | None = None, marker: Marker = nothing) -> None:
+    def __init__(self, directory: Path | None = None, marker: Marker = nothing, grants: GrantSource | None = None) -> None:
         """Read, validate and compile the policies.
 
         Args:
             directory: Where they are; None means those that ship with the product.
             marker: Reads the search parameters of scopes; without one such scopes grant nothing.
+            grants: Where grants are looked up for the decision of one row; None means that there are none.
 
         Raises:
             PolicyError: They cannot be used.
@@ -62,11 +73,18 @@ class Access:
         self._policies = load(directory)
         self._notes = {notes["id"]: notes for notes in self._policies.annotations.values()}
         self._marker = marker
+        self._grants = grants or NoGrants()
         self._residuals = lru_cache(_CACHED)(self._residuals_uncached)
         self._plan = lru_cache(_CACHED)(self._plan_uncached)
         self._filter = lru_cache(_CACHED)(self._filter_uncached)
         self._reasons = lru_cache(_CACHED)(self._reasons_uncached)
         self._compile_everything()
+
+    def over(self, grants: GrantSource) -> Access:
+        """Return the same policies over other grants."""
+        other = copy(self)
+        vars(other)["_grants"] = grants
+        return other
 
     @property
     def policies(self) -> PolicySet:
@@ -81,22 +99,38 @@ class Access:
         """Whether some row of a type could be permitted. False means 403, whatever is stored."""
         return self._plan(_key(scope.subject), scope.action, type_).condition != FALSE
 
-    def row_filter(self, scope: Scope, type_: str, *, version_labels: bool = False) -> RowFilter:
-        """SQL over a row of table resource that holds exactly where `decides` is true."""
-        return self._filter(_key(scope.subject), scope.action, type_, version_labels)
+    def row_filter(self, scope: Scope, type_: str, *, version_labels: bool = False, now: int = 0) -> RowFilter:
+        """SQL over a row of table resource that holds exactly where `decides` is true.
+
+        Args:
+            scope: Who asks for what.
+            type_: Resource type.
+            version_labels: Also look at the labels of the version under alias {v}.
+            now: Moment at which grants must hold, in microseconds; 0 means this one.
+        """
+        row_filter, waiting = self._filter(_key(scope.subject), scope.action, type_, version_labels)
+        return fill(row_filter, scope.subject, now or clock.now_us()) if waiting else row_filter
+
+    def known(self, scope: Scope, rows: Iterable[RowAttributes]) -> Sequence[Grant] | None:
+        """Look the grants of many rows up at once, for `elements`; None where no policy asks for one."""
+        subject = _key(scope.subject)
+        patients = {row.patient for row in rows if self._plan(subject, scope.action, row.type).facts}
+        return self._grants.of(patients, subject.user) if patients else None
 
     def decides(self, scope: Scope, row: RowAttributes) -> bool:
         """Whether the policies and the scopes permit the action on one row. A write asks before and after."""
-        subject = _key(scope.subject)
-        plan = self._plan(subject, scope.action, row.type)
-        return holds(plan.scopes, row) and bool(self._reasons(subject, scope.action, _seen(row, plan.used)))
+        return bool(self._permits(scope, row, None))
 
-    def elements(self, scope: Scope, row: RowAttributes) -> frozenset[str] | None:
-        """Element paths that the reader sees of a row that was decided on, or found through the row filter; None = all of it, empty = the identity alone."""
-        subject = _key(scope.subject)
-        plan = self._plan(subject, scope.action, row.type)
-        reasons = self._reasons(subject, scope.action, _seen(row, plan.used))
-        if not reasons or not holds(selected(plan.scopes), row):
+    def elements(self, scope: Scope, row: RowAttributes, known: Sequence[Grant] | None = None) -> frozenset[str] | None:
+        """Element paths that the reader sees of a row that was decided on, or found through the row filter; None = all of it, empty = the identity alone.
+
+        Args:
+            scope: Who asks for what.
+            row: The row.
+            known: Grants that `known` returned for it, so that a page asks once.
+        """
+        reasons = self._permits(scope, row, known, found=True)
+        if not reasons:
             return frozenset()
         notes = self._policies.annotations
         return self._allowed([notes[key]["elements"] for key in sorted(reasons) if "elements" in notes[key]], row.type)
@@ -111,11 +145,40 @@ class Access:
 
     def explain(self, scope: Scope, row: RowAttributes) -> tuple[str, ...]:
         """Names (@id) of the policies that permit a row; empty when it is denied."""
-        if not self.decides(scope, row):
-            return ()
-        plan = self._plan(_key(scope.subject), scope.action, row.type)
-        reasons = self._reasons(_key(scope.subject), scope.action, _seen(row, plan.used))
-        return tuple(sorted(self._policies.annotations[key]["id"] for key in reasons))
+        return tuple(sorted(self._policies.annotations[key]["id"] for key in self._permits(scope, row, None)))
+
+    def reasons(self, scope: Scope, row: RowAttributes) -> Explanation:
+        """Name every policy that speaks for or against a row, whatever the decision."""
+        subject = _key(scope.subject)
+        plan = self._plan(subject, scope.action, row.type)
+        true = self._facts(scope.subject, plan, row, None)
+        seen = replace(row, facts=true)
+        held = [rule for rule in plan.rules if holds(rule.condition, seen)]
+        permitted, shown = self.decides(scope, row), self.elements(scope, row)
+        return Explanation(
+            permitted,
+            tuple(sorted((rule.id, rule.elements) for rule in held if rule.effect == "permit")),
+            tuple(sorted(rule.id for rule in held if rule.effect == "forbid")),
+            holds(plan.scopes, row),
+            tuple(sorted(true)),
+            tuple(sorted(plan.used)),
+            tuple(sorted(shown)) if shown is not None else None,
+        )
+
+    def _permits(self, scope: Scope, row: RowAttributes, known: Sequence[Grant] | None, *, found: bool = False) -> frozenset[str]:
+        """Cedar ids of the policies that permit a row, if the scopes do too; empty = deny. A row that was found has what granular scopes ask for."""
+        subject = _key(scope.subject)
+        plan = self._plan(subject, scope.action, row.type)
+        if not holds(selected(plan.scopes) if found else plan.scopes, row):
+            return frozenset()
+        return self._reasons(subject, scope.action, _seen(row, plan.used, self._facts(scope.subject, plan, row, known)))
+
+    def _facts(self, subject: Subject, plan: _Plan, row: RowAttributes, known: Sequence[Grant] | None) -> frozenset[str]:
+        """Look up what the policies ask of this subject's grants."""
+        if not plan.facts or not row.patient:
+            return frozenset()
+        found = self._grants.of((row.patient,), subject.user) if known is None else known
+        return facts(plan.facts, subject, row, found, clock.now_us())
 
     def views(self, scope: Scope, row: RowAttributes) -> tuple[View, ...]:
         """What each policy that permits a row shows of it: a reader sees what all of them show. None when it is denied."""
@@ -140,8 +203,9 @@ class Access:
         narrowing = scope_condition(subject, action, type_, self._policies.scopes, self._marker)
         return _Plan(rules, simplify(junction("&&", (decision(rules), narrowing))), narrowing, used(rules))
 
-    def _filter_uncached(self, subject: Subject, action: str, type_: str, version_labels: bool) -> RowFilter:
-        return compile_filter(self._plan(subject, action, type_).condition, version_labels=version_labels)
+    def _filter_uncached(self, subject: Subject, action: str, type_: str, version_labels: bool) -> tuple[RowFilter, bool]:
+        compiled = compile_filter(self._plan(subject, action, type_).condition, subject, version_labels=version_labels)
+        return compiled, is_open(compiled)
 
     def _reasons_uncached(self, subject: Subject, action: str, row: RowAttributes) -> frozenset[str]:
         return authorize(self._policies, subject, action, row)
@@ -161,7 +225,7 @@ def _key(subject: Subject) -> Subject:
     return Subject(id="", role=subject.role, user=subject.user, patient=subject.patient, scopes=subject.scopes, purpose=subject.purpose)
 
 
-def _seen(row: RowAttributes, names: frozenset[str]) -> RowAttributes:
+def _seen(row: RowAttributes, names: frozenset[str], true: frozenset[str]) -> RowAttributes:
     """Blank what no rule looks at, so that rows which are decided alike share one decision."""
     if not names:
         return _bare(row.type)
@@ -171,6 +235,7 @@ def _seen(row: RowAttributes, names: frozenset[str]) -> RowAttributes:
         row.patient if "patient" in names else "",
         row.owner if "owner" in names else "",
         row.insurer if "insurer" in names else "",
+        facts=true,
     )
 
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from chartloop.kernel.access.grants import FACTS
+
 
 class UnsupportedError(ValueError):
     """A policy uses an operator that cannot be compiled to SQL."""
@@ -104,7 +106,7 @@ def _set(_operator: str, operands: Any) -> Node:
 
 def _attribute(_operator: str, operands: Any) -> Node:
     name = str(operands["attr"])
-    if operands["left"] != _RESOURCE or name not in STRINGS | {LABELS_ATTRIBUTE}:
+    if operands["left"] != _RESOURCE or name not in STRINGS | {LABELS_ATTRIBUTE} | FACTS.keys():
         message = f"attribute {name} cannot be compiled"
         raise UnsupportedError(message)
     return Attr(name)

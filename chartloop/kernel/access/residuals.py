@@ -10,6 +10,7 @@ import cedarpy
 
 from chartloop.kernel.access.expression import FALSE, Node, Op, parse_policy
 from chartloop.kernel.access.folding import attributes, fold, junction
+from chartloop.kernel.access.grants import FACTS
 from chartloop.kernel.access.policy_set import PolicySet
 from chartloop.kernel.access.rows import RowAttributes
 from chartloop.kernel.access.subject import Subject
@@ -86,6 +87,7 @@ def _user(subject: Subject) -> dict[str, Any]:
 
 
 def _row(policies: PolicySet, row: RowAttributes) -> dict[str, Any]:
-    attrs = {"type": row.type, "labels": sorted(row.labels), "patient": row.patient, "owner": row.owner, "insurer": row.insurer}
+    attrs: dict[str, Any] = {"type": row.type, "labels": sorted(row.labels), "patient": row.patient, "owner": row.owner, "insurer": row.insurer}
+    attrs |= {name: name in row.facts for name in FACTS}
     parents = [{"type": "Group", "id": group} for group in sorted(policies.groups.get(row.type, ()))]
     return {"uid": _ROW, "attrs": attrs, "parents": parents}

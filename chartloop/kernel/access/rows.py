@@ -16,6 +16,8 @@ class RowAttributes:
         patient: Patient compartment, "Patient/1".
         owner: Task owner or author, as a reference.
         insurer: Insurer of a claim or its answer, "Organization/9".
+        id: Its id.
+        facts: Attributes of `grants.FACTS` that are true for the subject who asks; the engine fills them in.
         marks: Codes that granular scopes ask for; empty where nobody looked, so that such a scope grants nothing there.
     """
 
@@ -24,6 +26,8 @@ class RowAttributes:
     patient: str
     owner: str
     insurer: str
+    id: str = ""
+    facts: frozenset[str] = frozenset()
     marks: frozenset[str] = frozenset()
 
 

@@ -18,6 +18,7 @@ class Subject:
         purpose: Purpose of use from the token.
         session: Session of the token, for time-boxed grants.
         client: Registered client that holds the token.
+        emergency: Patients whose glass the session has broken, for the audit record of the request; decisions look for themselves.
     """
 
     id: str
@@ -28,3 +29,4 @@ class Subject:
     purpose: str = "TREAT"
     session: str = ""
     client: str = ""
+    emergency: tuple[str, ...] = ()

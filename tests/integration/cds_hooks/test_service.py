@@ -26,7 +26,11 @@ from tests.unit.cds_hooks.samples import (
 )
 
 ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
-PATIENTS = [{"resourceType": "Patient", "id": "p1", "gender": "female"}, {"resourceType": "Patient", "id": "p2"}]
+DOCTOR = [{"reference": "Practitioner/1"}]
+PATIENTS = [
+    {"resourceType": "Patient", "id": "p1", "gender": "female", "generalPractitioner": DOCTOR},
+    {"resourceType": "Patient", "id": "p2", "generalPractitioner": DOCTOR},
+]
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import claims.tables as claims_tables
 import fhir_server.tables as fhir_tables
 from chartloop.demo.payer.server import PayerServer
 from chartloop.kernel.access.engine import Access
+from chartloop.kernel.access.grant_table import GrantTable
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.access.subject import Subject
 from chartloop.kernel.audit.journal import Audit
@@ -36,11 +37,13 @@ from fhir_server.codec import Codec
 from fhir_server.labels.service import LabelService
 from fhir_server.repository import Repository
 from fhir_server.store import Store
+from fhir_server.type_ids import TYPE_NAMES
 
 # Importing a tables module declares its tables, which the database fixture then makes.
 DECLARED = (kernel_tables, claims_tables, fhir_tables)
 OPERATOR = Subject(id="setup", role="operator", scopes=("system/*.cruds",))
 ENGINE = Subject(id="engine:claims", role="claims-engine", scopes=("system/*.cruds",))
+PAYER = Subject(id="engine:payer", role="payer", scopes=("system/*.cruds",))
 CODING = Subject(id="engine:coding", role="coding-engine", scopes=("system/*.cruds",))
 ADDRESS = [{"line": ["1 Main St"], "city": "Boston", "state": "MA", "postalCode": "021150001"}]
 
@@ -51,7 +54,7 @@ class World:
         self.bus = TableBus(database)
         self.outbox = Outbox(self.bus, b"secret")
         self.audit = Audit(directory)
-        store = Store(database, Access(), self.audit, self.outbox, LabelService(), Codec({}), b"secret", "http://localhost/fhir")
+        store = Store(database, Access(None, grants=GrantTable(database, TYPE_NAMES)), self.audit, self.outbox, LabelService(), Codec({}), b"secret", "http://localhost/fhir")
         self.repository = Repository(store)
         self.settings = Settings(data=directory)
         self.chart = Chart(self.repository, ENGINE)
@@ -60,7 +63,7 @@ class World:
         self.client = PayerClient(timeout_s=timeout_s, allow_private=True)
         self.breakers = Breakers(rest_s=rest_s)
         self.mailboxes = Mailboxes(database, self.outbox, self.directory, self.client, self.breakers, self.audit)
-        self.release = Release(self.chart, database, self.outbox, self.settings)
+        self.release = Release(self.chart, database, self.outbox, self.settings, PAYER)
         self.jobs = ClaimConsumer(self.chart, Assembly(self.chart), self.release)
         self.sending = SendingConsumer(database, self.chart, self.directory, self.client, self.breakers, self.audit, retry_s=0.1)
         self.answering = AnsweringConsumer(database, self.chart, self.directory)

@@ -102,8 +102,8 @@ def operator() -> Scope:
 
 @pytest.fixture
 def clinician() -> Scope:
-    """Who treats."""
-    return scope("clinician", user="Practitioner/1")
+    """Who treats: a token without a person, of whom no relation to the patient is asked (test_care.py asks it of people)."""
+    return scope("clinician")
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def test_every_operation_has_a_definition(api: Api) -> None:
         assert definition["url"] == f"{BASE}/metadata/OperationDefinition/{id_}"
     assert api("GET", "/fhir/metadata/OperationDefinition/nothing", role="").status_code == 404
     affecting = {each.name for each in OPERATIONS if each.changes}
-    assert affecting == {"meta-add", "meta-delete", "reindex"}
+    assert affecting == {"break-glass", "mend-glass", "meta-add", "meta-delete", "reindex"}
 
 
 @pytest.mark.conformance("FHIR R4: interactions", "GET metadata with mode full, normative or terminology; another mode is refused")

@@ -67,7 +67,7 @@ def consumer(database, repository):
 @pytest.fixture
 def look(repository):
     """Search as somebody who may see everything that the tests look at."""
-    scope = Scope(Subject(id="test", role="psychiatric-clinician", user="Practitioner/1", scopes=("system/*.cruds",)), "search", "test")
+    scope = Scope(Subject(id="test", role="psychiatric-clinician", scopes=("system/*.cruds",)), "search", "test")
     billing = Scope(Subject(id="test", role="billing-administrator", scopes=("system/*.cruds",)), "search", "test")
 
     def search(type_, query=""):

@@ -122,7 +122,7 @@ def test_a_sensitive_result_and_its_report_are_closed_to_a_clinician_without_the
         deliver(oru(ORC, obr(code="55277-8^HIV status^LN"), obx(HIV, POSITIVE, kind="CWE", unit=""), obx()), oru(obr(filler="F99"), obx(), control_id="R2"))
         == {}
     )
-    scope = Scope(Subject(id="test", role="clinician", user="Practitioner/2", scopes=("system/*.cruds",)), "search", "test")
+    scope = Scope(Subject(id="test", role="clinician", scopes=("system/*.cruds",)), "search", "test")
     assert [code for each in repository.all(scope, "Observation", "") for code in [each.json()["code"]["coding"][0]["code"]]] == ["2093-3", "2093-3"]
     assert len(list(repository.all(scope, "DiagnosticReport", ""))) == 1
     assert len(look("Observation")) == 3

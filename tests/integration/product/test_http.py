@@ -257,6 +257,7 @@ def test_what_may_not_be_seen_looks_like_what_is_not_there(operator, shared_clin
         "resourceType": "DocumentReference", "status": "current", "subject": subject,
         "type": {"coding": [{"system": "http://loinc.org", "code": "34788-0"}]},
         "content": [{"attachment": {"contentType": "text/plain", "data": "c2VjcmV0"}}],
+        "author": [{"reference": shared_clinic.demo.user_of("psychiatric-clinician")}],
     }  # fmt: skip
     made = operator.request("POST", "DocumentReference", body=note)
     assert made.status_code == 201, made.text

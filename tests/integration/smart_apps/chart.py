@@ -39,7 +39,7 @@ def resources() -> list[dict[str, Any]]:
 def _parties() -> list[dict[str, Any]]:
     others = [{"resourceType": "Patient", "id": f"q{n}", "name": [{"family": f"Person{n:02}", "given": ["A"]}]} for n in range(30)]
     return [
-        {"resourceType": "Patient", "id": "p1", "name": [{"family": "Gęślą", "given": ["Zażółć"]}], "birthDate": "1959-03-02"},
+        {"resourceType": "Patient", "id": "p1", "name": [{"family": "Gęślą", "given": ["Zażółć"]}], "birthDate": "1959-03-02", "generalPractitioner": [{"reference": "Practitioner/7"}]},
         *others,
         {"resourceType": "Practitioner", "id": "7", "name": [{"family": "Coder"}]},
         {"resourceType": "Organization", "id": "payer", "name": "Evergreen Health Plan"},

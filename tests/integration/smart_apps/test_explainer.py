@@ -40,7 +40,7 @@ from tests.journeys.risk_chart import RISK_ID
 
 APP = "https://apps.example/explain"
 CARD = json.dumps({"riskAssessment": RISK_ID})
-BERT = {"resourceType": "Patient", "id": "bert", "name": [{"family": "Other"}]}
+BERT = {"resourceType": "Patient", "id": "bert", "name": [{"family": "Other"}], "generalPractitioner": [{"reference": "Practitioner/9"}]}
 OF_BERT = {**risk_chart.versions()[0], "id": "of-bert", "subject": {"reference": "Patient/bert"}, "basis": [{"reference": "Patient/bert"}]}
 
 

@@ -1,5 +1,7 @@
 """Tickets and sessions of the EHR."""
 
+from dataclasses import replace
+
 import pytest
 
 from chartloop.kernel.clock import FakeClock
@@ -11,7 +13,7 @@ def test_a_ticket_opens_one_session(smart: Smart) -> None:
     ticket = smart.sessions.mint_ticket(PERSON, "Ada Łoś")
     found = smart.sessions.find(smart.sessions.enter(ticket))
     assert found is not None
-    assert found.subject == PERSON
+    assert found.subject == replace(PERSON, session=found.id)
     assert found.display == "Ada Łoś"
     with pytest.raises(Unauthenticated):
         smart.sessions.enter(ticket)

@@ -62,7 +62,7 @@ class World:
             raise Unauthenticated
         role, _, patient = token.partition("~")
         patient = f"Patient/{patient}" if patient else ""
-        return Subject(id=f"test:{role}", role=role, user="Practitioner/1", patient=patient, scopes=("patient/*.cruds",) if patient else SYSTEM)
+        return Subject(id=f"test:{role}", role=role, patient=patient, scopes=("patient/*.cruds",) if patient else SYSTEM)
 
     def send(self, vendor, body, *, role="clinician", subject=None, timezone="", **headers):
         """Send a payload; a str or an object is JSON but for Apple Health."""
@@ -72,7 +72,7 @@ class World:
         return self.client.post(f"/intake/telemetry/{vendor}", query_string=query, data=data, content_type=kind, headers={"Authorization": f"Bearer {role}", **headers})
 
     def observations(self, query=""):
-        scope = Scope(Subject(id="look", role="psychiatric-clinician", user="Practitioner/1", scopes=SYSTEM), "search", "test")
+        scope = Scope(Subject(id="look", role="psychiatric-clinician", scopes=SYSTEM), "search", "test")
         return [{**stored.json(), "version": stored.version} for stored in self.repository.all(scope, "Observation", query)]
 
     def of_code(self, code):

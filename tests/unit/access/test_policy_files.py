@@ -29,7 +29,7 @@ def _edit(folder: Path, file: str, old: str, new: str) -> None:
     (folder / file).write_text(text.replace(old, new))
 
 
-CODER = Scope(Subject("someone", "coder", "Practitioner/1", scopes=("user/*.rs",)), "search")
+CODER = Scope(Subject("someone", "coder", scopes=("user/*.rs",)), "search")
 NOTE = RowAttributes("DocumentReference", frozenset({"PSY"}), "Patient/1", "", "")
 
 
