@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.bench_fhir import start_server
-from bench.fhir_app import OPERATOR, open_tables
+from bench.fhir_app import OPERATOR, open_tables, sealing
 from bench.load import drive, request
 from bench.machine import machine
 from bench.population import CHART, CITIES, CONDITIONS, FAMILIES, GIVEN, VITALS, bundles
@@ -127,7 +127,9 @@ def open_door(url: str, home: Path) -> tuple[Database, Store]:
     """The store of this process."""
     database = open_tables(url)
     home.mkdir(exist_ok=True)
-    return database, open_store(database, Access(), Audit(home), Outbox(TableBus(database), SECRET), LabelService(), secret=SECRET, base=BASE)
+    vault = sealing(database)
+    audit, outbox = Audit(home, vault=vault), Outbox(TableBus(database), SECRET)
+    return database, open_store(database, Access(), audit, outbox, LabelService(), secret=SECRET, base=BASE, vault=vault)
 
 
 def grow(store: Store, first: int, last: int) -> float:

@@ -1,12 +1,15 @@
-"""The FHIR API alone, for its benchmark: policies, tokens, durable audit and sealer as in the product."""
+"""The FHIR API alone, for its benchmark: policies, tokens, durable audit, sealer and vault as in the product."""
 
 from __future__ import annotations
 
+import base64
 import gc
 import os
 import threading
 import time
 from pathlib import Path
+
+from pydantic import SecretStr
 
 from chartloop.kernel import auth, auth_tables
 from chartloop.kernel import tables as kernel_tables
@@ -20,6 +23,9 @@ from chartloop.kernel.db import Database, create_tables, open_database
 from chartloop.kernel.http import WsgiApp
 from chartloop.kernel.keys import signing_key
 from chartloop.kernel.outbox import Outbox
+from chartloop.kernel.settings_sections import VaultSettings
+from chartloop.kernel.vault.opening import open_vault
+from chartloop.kernel.vault.vault import Vault
 from fhir_server import tables
 from fhir_server.dictionary import DictionaryTraining
 from fhir_server.http.calls import Gate, Limits
@@ -38,6 +44,12 @@ def open_tables(url: str) -> Database:
     return database
 
 
+def sealing(database: Database) -> Vault | None:
+    """The vault, as the product seals what it stores; the key of the benches is none that anybody else has."""
+    key = base64.b64encode(b"0123456789abcdef" * 2).decode()
+    return open_vault(database, VaultSettings(key=SecretStr(key)), Path())
+
+
 def application() -> WsgiApp:
     """Build the application from CHARTLOOP_BENCH_URL and CHARTLOOP_BENCH_DATA."""
     # Parsed bundles are many small objects: the collector's default thresholds would walk them again and again.
@@ -49,7 +61,9 @@ def application() -> WsgiApp:
     database = open_tables(os.environ["CHARTLOOP_BENCH_URL"])
     secret = b"0123456789abcdef"
     base = "http://127.0.0.1/fhir"
-    store = open_store(database, Access(), Audit(data), Outbox(TableBus(database), secret), LabelService(), secret=secret, base=base)
+    vault = sealing(database)
+    audit, outbox = Audit(data, vault=vault), Outbox(TableBus(database), secret)
+    store = open_store(database, Access(), audit, outbox, LabelService(), secret=secret, base=base, vault=vault)
     sealer = Sealer(database, data, signing_key(data / "keys"))
 
     training = DictionaryTraining(store)

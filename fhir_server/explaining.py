@@ -78,7 +78,7 @@ def _explained(store: Store, scope: Scope, row: Row) -> Explained:
     why = store.access.reasons(scope, row.attributes())
     hidden: tuple[str, ...] = ()
     if why.permitted and why.elements is not None:
-        body: dict[str, Any] = msgspec.json.decode(store.codec.unpack(row.codec, row.dict_id, row.packed))
+        body: dict[str, Any] = msgspec.json.decode(store.codec.unpack(row.codec, row.dict_id, row.packed, row.place))
         hidden = tuple(_hidden(frozenset(why.elements), body))
     by = tuple(name for name, listed in why.permits if listed) if hidden else ()
     return Explained(row.reference, scope.action, why, tuple(sorted(row.labels)), row.patient, hidden, by)

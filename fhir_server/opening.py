@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from chartloop.kernel.access.engine import Access
@@ -59,16 +60,9 @@ def open_store(
         care_after_days: How long after a visit who took part in it still treats the patient.
         glass_minutes: How long a chart stays open that was opened in an emergency.
     """
-    with db.read() as session:
-        dictionaries = stored_dictionaries(session)
     if db.dialect == "postgresql":
         db.write(_statistics)
-
-    def load(number: int) -> bytes | None:
-        with db.read() as session:
-            return stored_dictionaries(session).get(number)
-
-    codec = Codec(dictionaries, load, vault)
+    codec = _codec(db, vault)
     bring_text_index(db, codec.unpack, wanted=full_text)
     store = Store(
         db, access.over(GrantTable(db, TYPE_NAMES)), audit, outbox, labeller, codec, secret, base.rstrip("/"),
@@ -78,6 +72,16 @@ def open_store(
     store.parameters.refresh(db)
     bring_grants(store)
     return store
+
+
+def _codec(db: Database, vault: Vault | None) -> Codec:
+    """Open the codec with the dictionaries of the store; one that another process trained is read when it is met."""
+
+    def stored() -> Mapping[int, bytes]:
+        with db.read() as session:
+            return stored_dictionaries(session)
+
+    return Codec(stored(), lambda number: stored().get(number), vault)
 
 
 def _vocabulary(db: Database) -> Vocabulary:

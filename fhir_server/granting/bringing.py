@@ -65,7 +65,7 @@ def _derive(store: Store, tx: Tx, rids: list[int]) -> None:
 
 
 def _grants(store: Store, tx: Tx, row: Row) -> Iterator[Grant]:
-    resource = msgspec.json.decode(store.codec.unpack(row.codec, row.dict_id, row.packed))
+    resource = msgspec.json.decode(store.codec.unpack(row.codec, row.dict_id, row.packed, row.place))
     made = derived(store, row.type, resource, row.attributes())
     for grant in dict.fromkeys(made.grants if made else ()):
         yield resolved(store, tx, grant)._replace(source=row.reference)

@@ -91,5 +91,5 @@ def _body(store: Store, tx: Tx, type_: str, id_: str) -> Mapping[str, Any]:
     row = rows.current(tx, type_, id_, EVERYTHING)
     if row is None or row.deleted:
         return {}
-    parsed: Mapping[str, Any] = msgspec.json.decode(store.codec.unpack(row.codec, row.dict_id, row.packed))
+    parsed: Mapping[str, Any] = msgspec.json.decode(store.codec.unpack(row.codec, row.dict_id, row.packed, row.place))
     return parsed

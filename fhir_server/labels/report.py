@@ -54,6 +54,6 @@ def labelled(store: Store, rules: Rules, scope: Scope, patient: str = "") -> Ite
 
 
 def _explained(store: Store, rules: Rules, row: Row, stored: LabelsOf) -> Labelled:
-    resource = msgspec.json.decode(store.codec.unpack(row.codec, row.dict_id, row.packed))
+    resource = msgspec.json.decode(store.codec.unpack(row.codec, row.dict_id, row.packed, row.place))
     found = dict.fromkeys(reasons(rules, row.type, resource, stored))
     return Labelled(row.reference, tuple(sorted(row.labels)), tuple(found))

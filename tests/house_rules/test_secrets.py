@@ -23,7 +23,7 @@ KINDS = {
         r"(?i)\b[a-z_.-]*(?:password|passwd|secret|api_?key|access_?key|private_?key|vault__key)[a-z]*[\"']?\s*[:=]\s*b?[\"']([^\"'\s]{8,})[\"']"
     ),
 }
-MADE_UP = {"0123456789abcdef", "hunter2", "s3cr3t-t0ken"}
+MADE_UP = {"0123456789abcdef", "hunter2", "s3cr3t-t0ken", "s3cret-of-256-bits-or-so", "password1234", "12345678901234567890", "chartloop"}
 """What tests and benchmarks say instead."""
 
 FOLDERS = {".git", ".venv", ".tools", "build", "dist", "var", "demo-data", "__pycache__"}

@@ -96,7 +96,10 @@ def chart() -> list[dict[str, Any]]:
     listed: list[dict[str, Any]] = [{"resourceType": "Practitioner", "id": "7", "name": [{"family": "Doctor"}]}]
     for who in ("anna", "berta"):
         listed += [
-            {"resourceType": "Patient", "id": who, "name": [{"family": who.capitalize(), "given": ["A"]}]},
+            {
+                "resourceType": "Patient", "id": who, "name": [{"family": who.capitalize(), "given": ["A"]}],
+                "generalPractitioner": [{"reference": "Practitioner/7"}],
+            },
             {
                 "resourceType": "Encounter", "id": f"visit-{who}", "status": "finished", "class": {"code": "AMB"},
                 "subject": {"reference": f"Patient/{who}"}, "period": {"start": "2026-11-20T08:00:00Z"},

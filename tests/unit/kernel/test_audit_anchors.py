@@ -181,9 +181,9 @@ def test_old_records_are_let_go_of_and_the_rest_verifies(database: Database, tmp
         log.sealer.seal()
         fake_clock.advance(2 * YEAR_US / 1e6)
     before = len(segments(audit_directory(tmp_path)))
-    assert prune(database, tmp_path, log.audit, years=0) == 0
-    assert prune(database, tmp_path, log.audit, years=5) == 12  # of 24 records, those of year 0 and 2
-    assert prune(database, tmp_path, log.audit, years=5) == 0
+    assert prune(database, tmp_path, years=0) == 0
+    assert prune(database, tmp_path, years=5) == 12  # of 24 records, those of year 0 and 2
+    assert prune(database, tmp_path, years=5) == 0
     assert log.sealer.seal() == 1
     assert 0 < len(segments(audit_directory(tmp_path))) < before
     with database.read() as session:
@@ -202,7 +202,7 @@ def test_a_record_that_no_tombstone_speaks_of_is_missing(database: Database, tmp
         log.add(2)
         log.sealer.seal()
         fake_clock.advance(4 * YEAR_US / 1e6)
-    prune(database, tmp_path, log.audit, years=6)
+    prune(database, tmp_path, years=6)
     log.sealer.seal()
     assert log.verify().ok
     database.write(lambda tx: tx.run("DELETE FROM audit_change WHERE seq = 3"))
