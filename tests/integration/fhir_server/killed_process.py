@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 import sys
 import threading
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
+from chartloop.kernel.errors import NotFound
 from fhir_server.repository import Repository
 from tests.integration.fhir_server.writing_process import OPERATOR, open_door
 
@@ -50,8 +52,8 @@ def write(door: Repository, seed: int, thread: int) -> None:
             door.transaction(OPERATOR, transaction(name))
             say("whole", name, 1)
         elif act == 1:
-            written = door.delete(OPERATOR, "Patient", id_).stored
-            say("gone", id_, written.version)
+            with suppress(NotFound):  # nobody has made it yet
+                say("gone", id_, door.delete(OPERATOR, "Patient", id_).stored.version)
         else:
             written = door.update(OPERATOR, "Patient", id_, patient(id_, f"N{seed}x{number}")).stored
             say("there", id_, written.version, f"N{seed}x{number}")
