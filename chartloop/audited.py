@@ -54,6 +54,9 @@ def with_every_request_audited(app: WsgiApp, audit: Audit) -> WsgiApp:
             if not audit.requests.is_recorded(number):
                 _record(audit, environ, number, int(str(held[-1][0])[:3]))
         except Unavailable:
+            if held and str(held[-1][0]).startswith("503"):  # it says so itself, and discloses nothing
+                start_response(held[-1][0], _with_retry(held[-1][1]))
+                return body
             getattr(body, "close", lambda: None)()
             _refuse(start_response, number)
             return []
@@ -87,6 +90,11 @@ def _record(audit: Audit, environ: Mapping[str, Any], number: str, status: int) 
 def _path(environ: Mapping[str, Any]) -> str:
     """The address without its query, which may hold a ticket or a code."""
     return str(environ.get("PATH_INFO", "")).encode("latin-1", "replace").decode("utf-8", "replace")
+
+
+def _with_retry(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    said = list(headers)
+    return said if any(name.lower() == "retry-after" for name, _ in said) else [*said, ("Retry-After", "1")]
 
 
 def _refuse(start_response: Callable[..., Any], number: str) -> None:

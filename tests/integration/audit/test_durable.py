@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import signal
 import subprocess
@@ -23,6 +22,9 @@ from chartloop.kernel.audit.sealer import Sealer
 from chartloop.kernel.audit.verify import verify
 from chartloop.kernel.db import Database, open_database
 from chartloop.kernel.keys import signing_key
+from chartloop.kernel.settings_sections import VaultSettings
+from chartloop.kernel.vault.opening import open_vault
+from chartloop.kernel.vault.vault import AUDIT
 from tests.integration.audit.conftest import House
 from tests.unit.kernel.test_audit import NURSE
 
@@ -72,6 +74,9 @@ from chartloop.kernel.audit import sealer as module
 from chartloop.kernel.audit.sealer import Sealer
 from chartloop.kernel.db import open_database
 from chartloop.kernel.keys import signing_key
+from chartloop.kernel.settings_sections import VaultSettings
+from chartloop.kernel.vault.opening import open_vault
+from chartloop.kernel.vault.vault import AUDIT
 
 url, data, place = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
 sealer = Sealer(open_database(url), data, signing_key(data / "keys"))
@@ -113,11 +118,12 @@ def test_a_sealer_that_is_killed_is_followed_by_the_next(database: Database, dat
 
 @pytest.mark.conformance("Attacks", "81: bodies that are ciphertext whose key is destroyed verify like any others, and hide nothing else from the index")
 def test_a_record_whose_key_is_destroyed_still_verifies(database: Database, tmp_path: Path) -> None:
-    audit, sealed_bytes = Audit(tmp_path), os.urandom(200)
+    vault = open_vault(database, VaultSettings(), tmp_path / "keys")
+    audit, sealed_bytes = Audit(tmp_path, vault=vault), vault.seal(b"{}", AUDIT, "a key that no longer opens it")
     for number in range(3):
         record = AuditRecord("U", "update", "0", NURSE, (f"Patient/{number}/_history/1",), (f"Patient/{number}",))
         database.write(lambda tx, record=record: audit.change(tx, record))  # type: ignore[misc]
-    database.write(lambda tx: tx.run("UPDATE audit_change SET body = ?, leaf = ?, codec = 7 WHERE seq = 2", (sealed_bytes, leaf_of(sealed_bytes))))
+    database.write(lambda tx: tx.run("UPDATE audit_change SET body = ?, leaf = ? WHERE seq = 2", (sealed_bytes, leaf_of(sealed_bytes))))
     Sealer(database, tmp_path, signing_key(tmp_path / "keys")).seal()
     report = verify(database, tmp_path)
     assert (report.problems, report.sealed) == ((), 3)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from chartloop.kernel.access.scope import Scope
+from chartloop.kernel.audit.record import opened
 from chartloop.kernel.errors import ChartloopError, Forbidden, NotFound, Unprocessable
 from fhir_server.interactions.batch_writes import MOST
 from fhir_server.repository import Repository, Stored, Written
@@ -37,7 +38,7 @@ def _batch(repository: Repository, who: Scope, *entries: dict[str, Any]) -> list
 
 def _records(store: Store) -> list[tuple[str, tuple[str, ...]]]:
     with store.db.read() as session:
-        found = [json.loads(bytes(row[0])) for row in session.all("SELECT body FROM audit_change ORDER BY seq")]
+        found = [json.loads(opened(int(row[0]), bytes(row[1]), session.columns.vault)) for row in session.all("SELECT codec, body FROM audit_change ORDER BY seq")]
     return [(each["interaction"], tuple(each["targets"])) for each in found]
 
 

@@ -14,6 +14,7 @@ from werkzeug.test import Client, TestResponse
 from chartloop.kernel import auth, auth_tables  # noqa: F401  (declares its table)
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.access.subject import Subject
+from chartloop.kernel.audit.record import opened
 from chartloop.kernel.clock import FakeClock
 from chartloop.kernel.db import Database
 from chartloop.kernel.errors import Unavailable
@@ -62,7 +63,7 @@ class Ward:
 
     def records(self) -> list[dict[str, Any]]:
         with self.database.read() as session:
-            return [json.loads(bytes(row[0])) for row in session.all("SELECT body FROM audit_change ORDER BY seq")]
+            return [json.loads(opened(int(row[0]), bytes(row[1]), session.columns.vault)) for row in session.all("SELECT codec, body FROM audit_change ORDER BY seq")]
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.access.subject import Subject
+from chartloop.kernel.audit.record import opened
 from chartloop.kernel.errors import ChartloopError, Forbidden
 from fhir_server.repository import Repository
 from fhir_server.store import Store
@@ -150,7 +151,7 @@ def test_a_change_of_consent_is_recorded(charts: Repository, store: Store) -> No
     written = charts.create(ANNA, consent(NOT_JON)).stored
     charts.update(ANNA, "Consent", written.id, {**consent(NOT_JON, language="en"), "id": written.id})
     with store.db.read() as session:
-        kept = [json.loads(bytes(row[0])) for row in session.all("SELECT body FROM audit_change ORDER BY seq")]
+        kept = [json.loads(opened(int(row[0]), bytes(row[1]), session.columns.vault)) for row in session.all("SELECT codec, body FROM audit_change ORDER BY seq")]
     said = [(each["interaction"], each["targets"]) for each in kept if "Consent" in str(each["targets"])]
     first, second = (f"Consent/{written.id}/_history/{version}" for version in (1, 2))
     assert said == [("create", [first]), ("consent-changed", [first]), ("update", [second])]

@@ -52,14 +52,14 @@ def test_a_conditional_delete_takes_all_that_match(api: Api) -> None:
     assert [api("GET", f"/fhir/Observation/{id_}").status_code for id_ in "abcde"] == [410, 410, 410, 410, 200]
     again = api("DELETE", WHERE)
     assert (again.status_code, again.data, "ETag" in again.headers) == (204, b"", False)
-    assert all(entry["conditionalDelete"] == "multiple" for entry in json.loads(api("GET", "/fhir/metadata").data)["rest"][0]["resource"])
+    assert all(entry["conditionalDelete"] == "multiple" for entry in json.loads(api("GET", "/fhir/metadata").data)["rest"][0]["resource"] if entry["type"] != "AuditEvent")
 
 
 def test_one_match_is_needed_by_default(store: Store) -> None:
     api = Api(store)
     _fill(api, _knee("a"), _knee("b"))
     assert _issue(api("DELETE", WHERE)) == (412, "multiple-matches")
-    assert all(entry["conditionalDelete"] == "single" for entry in json.loads(api("GET", "/fhir/metadata").data)["rest"][0]["resource"])
+    assert all(entry["conditionalDelete"] == "single" for entry in json.loads(api("GET", "/fhir/metadata").data)["rest"][0]["resource"] if entry["type"] != "AuditEvent")
 
 
 @pytest.mark.parametrize("more", ["_count=1", "_sort=_id", "_include=Observation:subject", "_elements=id", "_summary=count", "_total=none"])

@@ -4,7 +4,6 @@ Spec: https://build.fhir.org/ig/HL7/fhir-omop-ig/conformance.html
 """
 
 import json
-import re
 
 import msgspec
 import pytest
@@ -16,6 +15,8 @@ from chartloop.app import open_door, open_kernel
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.access.subject import Subject
 from chartloop.kernel.audit.journal import audit_directory
+from chartloop.kernel.audit.record import opened
+from chartloop.kernel.audit.segment import MAGIC, frames, segments
 from chartloop.kernel.auth import issue, issue_for_cli
 from chartloop.kernel.config import load_settings
 from chartloop.web import build_wsgi
@@ -110,8 +111,9 @@ class House:
 
     def audited(self):
         """Every record of the journal."""
-        text = b"".join(path.read_bytes() for path in sorted(audit_directory(self.data).iterdir()) if path.is_file())
-        return [msgspec.json.decode(found) for found in re.findall(rb'\{"action":.*?"targets":\[[^\]]*\]\}', text)]
+        vault = self.kernel.vault
+        kept = [framed for file in segments(audit_directory(self.data)) for framed in frames(file.read_bytes()[len(MAGIC) :], len(MAGIC))]
+        return [msgspec.json.decode(opened(framed.codec, framed.body, vault)) for framed in kept]
 
 
 @pytest.mark.conformance("OMOP", "A researcher's token reaches the OMOP pages and not the live chart")

@@ -52,12 +52,14 @@ granted("operator", _, action, r) if (look(action) or change(action) or bundle(a
 granted("operator", _, action, _) if action in ["dead-letters", "relate", "consent"];
 granted(role, _, action, r) if role in ["auditor", "privacy-officer"] and r.group = "audit" and (look(action) or action = "audit-read");
 granted("privacy-officer", _, action, r) if r.group = "consent" and (look(action) or action in ["create", "update", "consent"]);
+granted("privacy-engine", _, action, r) if action in ["read", "search"] and r.type in ["Patient", "Practitioner", "Encounter"];
+granted(role, _, action, r) if look(action) and r.group = "terminology" and not (role in ["", "nobody"]);
 granted(role, _, "omop-read", r) if role in ["researcher", "auditor", "privacy-officer"] and r.type = "omop";
 granted(role, _, "omop-lineage", r) if role in ["auditor", "privacy-officer"] and r.type = "omop";
 
 # What is closed whoever grants it.
 closed(s, action, r) if (look(action) or change(action) or action = "create") and treating(s.role) and s.user != "" and not at_hand(s, action, r);
-at_hand(_, _, r) if r.group = "directory" or r.type = "Patient";
+at_hand(_, _, r) if r.group in ["directory", "terminology"] or r.type = "Patient";
 at_hand(_, _, r) if "treated" in r.facts or "brokenGlass" in r.facts;
 at_hand(s, action, r) if look(action) and mine(s, r);
 closed(s, action, r) if look(action) and coding(s.role) and s.user != "" and r.group = "note" and not "assigned" in r.facts;

@@ -127,6 +127,8 @@ def _by_role(s: Subject, action: str, row: RowAttributes, true: set[str]) -> boo
             if action in {"dead-letters", "relate", "consent"}:
                 return True
             return action not in {"audit-read", "break-glass", "disclose", "send-telemetry", *RESEARCH} and kind != "AuditEvent"
+        case "privacy-engine":
+            return action in {"read", "search"} and kind in {"Patient", "Practitioner", "Encounter"}
         case "auditor" | "privacy-officer":
             if s.role == "privacy-officer" and kind == "Consent":
                 return look or action in {"create", "update", "consent"}
@@ -143,7 +145,7 @@ def _closed(s: Subject, action: str, row: RowAttributes, true: set[str]) -> bool
 def _closed_by_grants(s: Subject, action: str, row: RowAttributes, true: set[str]) -> bool:
     treats, look, change = s.role in {"clinician", "psychiatric-clinician"}, action in LOOK, action in PUT | {"delete"}
     mine, glass = s.user != "" and row.owner == s.user, "brokenGlass" in true
-    if treats and s.user and (look or change or action == "create") and row.type not in DIRECTORY | {"Patient"} and not ("treated" in true or glass or (mine and look)):
+    if treats and s.user and (look or change or action == "create") and row.type not in DIRECTORY | TERMINOLOGY | {"Patient"} and not ("treated" in true or glass or (mine and look)):
         return True
     if s.role in {"coder", "behavioral-health-coder"} and s.user and look and row.type in NOTE and "assigned" not in true:
         return True
