@@ -107,7 +107,7 @@ def add(tx: Tx, person: Person, roles: Sequence[str]) -> Person:
         Conflict: The login is taken.
     """
     now = clock.now_us()
-    made = checked(replace(person, id=ids.public_id(), login=fold(person.login), password="", created=now, changed=now), roles)
+    made = checked(replace(person, id=ids.public_id(), login=fold(person.login), password="", created=now, changed=now), roles)  # nosec B106 nobody has one yet
     if by_login(tx, made.login) is not None:
         raise Conflict("This login is taken.")
     tx.run(f"insert into person ({_COLUMNS}) values ({', '.join('?' * 13)})", _row(made))

@@ -55,7 +55,7 @@ def step_of(secret: bytes, code: str) -> int | None:
     if len(digits) != DIGITS or not (digits.isascii() and digits.isdigit()):
         return None
     now = clock.now_us() // 1_000_000 // STEP_S
-    hotp = HOTP(secret, DIGITS, SHA1())  # noqa: S303 the algorithm that every app has; HMAC does not need collisions to be hard
+    hotp = HOTP(secret, DIGITS, SHA1())  # noqa: S303 the algorithm that every app has; HMAC does not need collisions to be hard  # nosec B303
     good = [step for step in range(now - DRIFT, now + DRIFT + 1) if compare_digest(hotp.generate(step), digits.encode())]
     return good[-1] if good else None
 
