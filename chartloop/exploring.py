@@ -21,6 +21,8 @@ from smart_apps.explorer.explorer import Explorer, Visitor
 from smart_apps.server.routes import COOKIE
 from smart_apps.sessions import Sessions
 
+LOGIN = "/login"
+
 
 def explorer(kernel: Kernel, repository: Repository, sessions: Sessions) -> Explorer:
     """What the pages stand on."""
@@ -39,7 +41,7 @@ def explorer(kernel: Kernel, repository: Repository, sessions: Sessions) -> Expl
     def audit(subject: Subject) -> bool:
         return kernel.access.decides(Scope(subject, "audit-read"), RowAttributes(audit_event.TYPE, frozenset(), "", "", ""))
 
-    return Explorer(fhir_base(kernel.settings), visitor, types, views, _elements, audit)
+    return Explorer(fhir_base(kernel.settings), visitor, types, views, _elements, audit, LOGIN)
 
 
 def styles() -> Blueprint:

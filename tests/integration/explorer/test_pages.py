@@ -93,6 +93,7 @@ def test_nobody_is_asked_to_sign_in(as_person: Callable[..., Client]) -> None:
     answer = look(as_person(), "/fhir/Patient/p1")
     assert answer.status_code == 401
     assert "Please sign in" in answer.text
+    assert 'href="/login?next=%2Ffhir%2FPatient%2Fp1"' in answer.text
     assert "Gęślą" not in answer.text
 
 
