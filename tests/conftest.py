@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 import psutil
 import psycopg
@@ -16,9 +17,27 @@ import pytest
 
 from chartloop.kernel.clock import FakeClock, set_clock
 from chartloop.kernel.config import ci, corpus_directory
-from chartloop.kernel.db import Database, create_tables, open_database
+from chartloop.kernel.db import METADATA, Database, create_tables, open_database
 
 _numbers = itertools.count(1)
+
+
+ON_BOTH: Final = ("fhir_server", "kernel", "conformance", "fhir_spec", "access")
+"""Parts whose tests run on PostgreSQL in the short run as well; of the others the first of each file do."""
+FIRST: Final = 2
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave most of what runs on PostgreSQL to the long run: a database is made for each."""
+    seen: Counter[Path] = Counter()
+    for item in items:
+        case = getattr(item, "callspec", None)
+        if case is None or "postgresql" not in case.params.values() or any(part in ON_BOTH for part in item.path.parts):
+            continue
+        seen[item.path] += 1
+        if seen[item.path] > FIRST:
+            item.add_marker(pytest.mark.long)
 
 
 def skip_or_fail(reason: str) -> None:
@@ -76,16 +95,30 @@ def postgresql_server() -> Iterator[str]:
     shutil.rmtree(directory, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def postgresql_with_tables(postgresql_server: str) -> frozenset[str]:
+    """Names of the tables of database `whole`: copying it takes a quarter of the time that making every table takes."""
+    with psycopg.connect(postgresql_server, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE whole")
+    opened = open_database(postgresql_server.replace("/postgres?", "/whole?"))
+    create_tables(opened)
+    opened.close()
+    return frozenset(METADATA.tables)
+
+
 @pytest.fixture
-def postgresql_url(postgresql_server: str) -> Iterator[str]:
-    """URL of an empty schema of its own."""
-    schema = f"t{next(_numbers)}"
+def postgresql_url(postgresql_server: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """URL of a database of its own: empty, or with every table where the test asks for a `database`."""
+    name = f"t{next(_numbers)}"
+    template = ""
+    if "database" in request.fixturenames:
+        request.getfixturevalue("postgresql_with_tables")
+        template = "TEMPLATE whole STRATEGY FILE_COPY"
     with psycopg.connect(postgresql_server, autocommit=True) as connection:
-        connection.execute(f"CREATE SCHEMA {schema}")  # type: ignore[arg-type]
-    yield f"{postgresql_server}&options=-csearch_path%3D{schema}"
+        connection.execute(f"CREATE DATABASE {name} {template}")  # type: ignore[arg-type]
+    yield postgresql_server.replace("/postgres?", f"/{name}?")
     with psycopg.connect(postgresql_server, autocommit=True) as connection:
-        connection.execute("SET client_min_messages = warning")
-        connection.execute(f"DROP SCHEMA {schema} CASCADE")  # type: ignore[arg-type]
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -97,10 +130,11 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
+def database(database_url: str, request: pytest.FixtureRequest) -> Iterator[Database]:
     """A database with every declared table, once for each kind."""
     opened = open_database(database_url)
-    create_tables(opened)
+    if opened.dialect == "sqlite" or request.getfixturevalue("postgresql_with_tables") != METADATA.tables.keys():
+        create_tables(opened)
     yield opened
     opened.close()
 

@@ -16,6 +16,7 @@ def said(capsys: pytest.CaptureFixture[str], data: Path, *words: str, status: in
     return printed.out if status == 0 else printed.err
 
 
+@pytest.mark.long
 def test_a_client_is_added_shown_changed_given_a_new_secret_and_removed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     new = ["clients", "add", "app", "--name", "App", "--kind", "symmetric", "--redirect-uri", "https://app.example/cb", "--scope", "openid patient/*.rs", "--origin", "https://app.example"]
     secret = said(capsys, tmp_path, *new).split("secret: ")[1].strip()

@@ -129,7 +129,7 @@ def test_a_closed_database_refuses_instead_of_hanging(sqlite_database: Database)
 @pytest.mark.conformance("What must be real underneath", "a PostgreSQL that acknowledges before it is durable is refused")
 def test_a_server_that_acknowledges_too_early_is_refused(postgresql_url: str) -> None:
     with pytest.raises(Invalid, match="synchronous_commit=off"):
-        open_database(f"{postgresql_url}%20-csynchronous_commit%3Doff")
+        open_database(f"{postgresql_url}&options=-csynchronous_commit%3Doff")
 
 
 def test_a_server_that_is_not_there_is_unavailable() -> None:

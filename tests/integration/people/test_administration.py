@@ -162,6 +162,7 @@ def chartloop(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int,
     return status, said.out, said.err
 
 
+@pytest.mark.long
 @pytest.mark.conformance("People", "`chartloop auth users` manages people; a password is never printed, nor set by anybody else")
 def test_the_commands_manage_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = ("--data", str(tmp_path))

@@ -16,6 +16,7 @@ def shared_clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
         clinic.start()
         clinic.load(clinic.population.visits[:3])
         yield clinic
+        clinic.kill()  # nothing looks at it again, and a stop waits for idle connections
 
 
 @pytest.fixture

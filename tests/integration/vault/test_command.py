@@ -71,6 +71,7 @@ def test_a_store_from_before_the_vault_is_sealed_by_the_command(tmp_path, capsys
         assert [codec & SEALED for (codec,) in session.all("SELECT codec FROM version")] == [SEALED]
 
 
+@pytest.mark.long
 @pytest.mark.conformance("Encryption at rest", "`chartloop keys destroy` asks that the patient's resources are deleted first, and is recorded in the audit log")
 def test_a_patient_is_destroyed_only_when_nothing_of_it_lives(tmp_path, capsys, monkeypatch):
     write(tmp_path)
@@ -87,6 +88,7 @@ def test_a_patient_is_destroyed_only_when_nothing_of_it_lives(tmp_path, capsys, 
     assert (key["state"], key["master"]) == ("destroyed", "")
 
 
+@pytest.mark.long
 @pytest.mark.conformance("Encryption at rest", "with the master key lost no command but `audit verify` and `keys list` runs, and each says which key is missing")
 def test_without_the_master_key_the_log_is_verified_and_nothing_else_runs(tmp_path, capsys):
     write(tmp_path)
