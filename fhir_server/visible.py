@@ -14,7 +14,7 @@ from fhir_server.store import Store, Stored, acting
 
 def visible(store: Store, scope: Scope, row: Row) -> Stored:
     """Unpack a row that passed the row filter, and hide what this reader may not see of it; Gone where its key was destroyed."""
-    return _seen(store, row, None if row.deleted else store.access.elements(scope, row.attributes()))
+    return _seen(store, row, None if row.deleted else store.access.shown(scope, row.attributes()))
 
 
 def all_visible(store: Store, scope: Scope, rows: Iterable[Row]) -> list[Stored]:
@@ -22,12 +22,12 @@ def all_visible(store: Store, scope: Scope, rows: Iterable[Row]) -> list[Stored]
     decided: dict[tuple[object, ...], frozenset[str] | None] = {}
     page: list[Stored] = []
     found = list(rows)
-    known = store.access.known(scope, (row.attributes() for row in found))
+    known = store.access.known(scope, [row.attributes() for row in found])
     for row in found:
         # A grant may name one resource.
         alike = (row.type_id, row.labels, row.patient, row.owner, row.insurer, row.id if known else "")
         if alike not in decided:
-            decided[alike] = store.access.elements(scope, row.attributes(), known)
+            decided[alike] = store.access.shown(scope, row.attributes(), known)
         try:
             page.append(_seen(store, row, decided[alike]))
         except Destroyed:

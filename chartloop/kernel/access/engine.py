@@ -5,7 +5,7 @@ Spec: https://docs.cedarpolicy.com/auth/authorization.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -19,8 +19,8 @@ from chartloop.kernel.access.evaluation import holds
 from chartloop.kernel.access.explanation import Explanation
 from chartloop.kernel.access.expression import FALSE, Node
 from chartloop.kernel.access.folding import junction
-from chartloop.kernel.access.grant_sql import fill, is_open
-from chartloop.kernel.access.grants import FACTS, Grant, GrantSource, NoGrants, facts
+from chartloop.kernel.access.grant_sql import Slots, fill, slots_of
+from chartloop.kernel.access.grants import FACTS, PERSONAL, Grant, GrantSource, NoGrants, facts
 from chartloop.kernel.access.granular import Marker, enforceable, nothing, selected
 from chartloop.kernel.access.policy_set import PolicySet, load
 from chartloop.kernel.access.residuals import Rule, authorize, decision, for_type, residuals, used
@@ -46,6 +46,11 @@ class _Plan:
     def facts(self) -> frozenset[str]:
         """Attributes that are looked up among the grants."""
         return self.used & FACTS.keys()
+
+    @property
+    def lists(self) -> bool:
+        """Whether some policy shows less than all of a row."""
+        return any(rule.elements for rule in self.rules)
 
 
 class View(NamedTuple):
@@ -108,14 +113,27 @@ class Access:
             version_labels: Also look at the labels of the version under alias {v}.
             now: Moment at which grants must hold, in microseconds; 0 means this one.
         """
-        row_filter, waiting = self._filter(_key(scope.subject), scope.action, type_, version_labels)
-        return fill(row_filter, scope.subject, now or clock.now_us()) if waiting else row_filter
+        row_filter, slots = self._filter(_key(scope.subject), scope.action, type_, version_labels)
+        return fill(row_filter, slots, scope.subject, now or clock.now_us()) if slots else row_filter
 
-    def known(self, scope: Scope, rows: Iterable[RowAttributes]) -> Sequence[Grant] | None:
-        """Look the grants of many rows up at once, for `elements`; None where no policy asks for one."""
+    def known(self, scope: Scope, rows: Sequence[RowAttributes]) -> Sequence[Grant] | None:
+        """Look the grants of many rows up at once, for `shown`; None where it asks for none."""
         subject = _key(scope.subject)
-        patients = {row.patient for row in rows if self._plan(subject, scope.action, row.type).facts}
+        plans = {type_: self._plan(subject, scope.action, type_) for type_ in {row.type for row in rows}}
+        patients = {row.patient for row in rows if plans[row.type].lists and plans[row.type].facts}
         return self._grants.of(patients, subject.user) if patients else None
+
+    def shown(self, scope: Scope, row: RowAttributes, known: Sequence[Grant] | None = None) -> frozenset[str] | None:
+        """Element paths that the reader sees of a row that passed the row filter: nothing is decided again where no policy hides anything.
+
+        Args:
+            scope: Who asks for what.
+            row: The row.
+            known: Grants that `known` returned for it, so that a page asks once.
+        """
+        if not self._plan(_key(scope.subject), scope.action, row.type).lists:
+            return None
+        return self.elements(scope, row, known)
 
     def decides(self, scope: Scope, row: RowAttributes) -> bool:
         """Whether the policies and the scopes permit the action on one row. A write asks before and after."""
@@ -127,7 +145,7 @@ class Access:
         Args:
             scope: Who asks for what.
             row: The row.
-            known: Grants that `known` returned for it, so that a page asks once.
+            known: Its grants, if they were looked up already.
         """
         reasons = self._permits(scope, row, known, found=True)
         if not reasons:
@@ -199,13 +217,13 @@ class Access:
         return residuals(self._policies, subject, action)
 
     def _plan_uncached(self, subject: Subject, action: str, type_: str) -> _Plan:
-        rules = for_type(self._policies, self._residuals(replace(subject, scopes=()), action), type_)
+        rules = for_type(self._policies, self._residuals(replace(subject, scopes=()), action), type_, frozenset() if subject.user else PERSONAL)
         narrowing = scope_condition(subject, action, type_, self._policies.scopes, self._marker)
         return _Plan(rules, simplify(junction("&&", (decision(rules), narrowing))), narrowing, used(rules))
 
-    def _filter_uncached(self, subject: Subject, action: str, type_: str, version_labels: bool) -> tuple[RowFilter, bool]:
+    def _filter_uncached(self, subject: Subject, action: str, type_: str, version_labels: bool) -> tuple[RowFilter, Slots]:
         compiled = compile_filter(self._plan(subject, action, type_).condition, subject, version_labels=version_labels)
-        return compiled, is_open(compiled)
+        return compiled, slots_of(compiled)
 
     def _reasons_uncached(self, subject: Subject, action: str, row: RowAttributes) -> frozenset[str]:
         return authorize(self._policies, subject, action, row)

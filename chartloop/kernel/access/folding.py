@@ -21,6 +21,15 @@ def fold(node: Node, type_: str, groups: frozenset[str]) -> Node:
     return _evaluated(Op(node.name, args))
 
 
+def refuted(node: Node, names: frozenset[str]) -> Node:
+    """Put false in the place of attributes that cannot be true."""
+    if isinstance(node, Attr):
+        return FALSE if node.name in names else node
+    if isinstance(node, Op):
+        return Op(node.name, tuple(refuted(arg, names) for arg in node.args))
+    return node
+
+
 def junction(name: str, args: tuple[Node, ...]) -> Node:
     """Join conditions with && or ||, dropping what is known and what is said twice."""
     neutral, absorbing = (TRUE, FALSE) if name == "&&" else (FALSE, TRUE)

@@ -69,12 +69,18 @@ def _said(alias: str, subject: Subject, *, version_labels: bool) -> tuple[str, t
     return text, (subject.user, *kinds_of(subject.purpose))
 
 
-def fill(row_filter: RowFilter, subject: Subject, now: int) -> RowFilter:
+Slots = tuple[tuple[int, Slot], ...]
+"""Where the slots of a filter are among its parameters."""
+
+
+def slots_of(row_filter: RowFilter) -> Slots:
+    """Find the slots of a filter."""
+    return tuple((place, each) for place, each in enumerate(row_filter.params) if isinstance(each, Slot))
+
+
+def fill(row_filter: RowFilter, slots: Slots, subject: Subject, now: int) -> RowFilter:
     """Put the moment and the session into a filter."""
-    values = {Slot.NOW: now, Slot.SESSION: subject.session, Slot.CLIENT: subject.client}
-    return RowFilter(row_filter.sql, tuple(values[each] if isinstance(each, Slot) else each for each in row_filter.params))
-
-
-def is_open(row_filter: RowFilter) -> bool:
-    """Whether a filter has slots."""
-    return any(isinstance(each, Slot) for each in row_filter.params)
+    params = list(row_filter.params)
+    for place, slot in slots:
+        params[place] = now if slot is Slot.NOW else subject.session if slot is Slot.SESSION else subject.client
+    return row_filter._replace(params=tuple(params))

@@ -26,6 +26,9 @@ FACTS: Final[Mapping[str, int]] = {
     "restricted": RESTRICTION,
     "selfPaid": SELF_PAID,
 }
+PERSONAL: Final = frozenset({"treated", "brokenGlass"})
+"""Attributes that only a subject with a name can have."""
+
 SAID_BY_PATIENTS: Final = frozenset({DENIAL, PERMISSION, RESTRICTION, SELF_PAID})
 """Kinds that a provision of a Consent makes, and that a provision inside it takes back."""
 

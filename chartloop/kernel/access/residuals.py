@@ -9,7 +9,7 @@ from typing import Any
 import cedarpy
 
 from chartloop.kernel.access.expression import FALSE, Node, Op, parse_policy
-from chartloop.kernel.access.folding import attributes, fold, junction
+from chartloop.kernel.access.folding import attributes, fold, junction, refuted
 from chartloop.kernel.access.grants import FACTS
 from chartloop.kernel.access.policy_set import PolicySet
 from chartloop.kernel.access.rows import RowAttributes
@@ -45,10 +45,10 @@ def _rule(policies: PolicySet, key: str, policy: dict[str, Any]) -> Rule:
     return Rule(notes["id"], str(policy["effect"]), parse_policy(policy), notes.get("elements", ""))
 
 
-def for_type(policies: PolicySet, rules: tuple[Rule, ...], type_: str) -> tuple[Rule, ...]:
-    """Keep the rules that can hold for a type, simplified."""
+def for_type(policies: PolicySet, rules: tuple[Rule, ...], type_: str, never: frozenset[str] = frozenset()) -> tuple[Rule, ...]:
+    """Keep the rules that can hold for a type, simplified; some attributes are never true for this subject."""
     groups = policies.groups.get(type_, frozenset())
-    folded = (Rule(rule.id, rule.effect, fold(rule.condition, type_, groups), rule.elements) for rule in rules)
+    folded = (Rule(rule.id, rule.effect, fold(refuted(rule.condition, never), type_, groups), rule.elements) for rule in rules)
     return tuple(rule for rule in folded if rule.condition != FALSE)
 
 
