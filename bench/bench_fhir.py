@@ -81,7 +81,7 @@ def start_server(url: str, data: Path, threads: int, *, many_cores: bool = False
         port = int(free.getsockname()[1])
     environment = {**os.environ, "CHARTLOOP_BENCH_URL": url, "CHARTLOOP_BENCH_DATA": str(data), "CHARTLOOP_BENCH_MANY_CORES": "1" if many_cores else ""}
     command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--factory", "--port", str(port), "--workers", "1",
-               "--blocking-threads", str(threads), "--backlog", "1024", "--no-access-log", "--log-level", "error", "bench.fhir_app:application"]  # fmt: skip
+               "--blocking-threads", str(threads), "--backlog", "1024", "--no-access-log", "--runtime-mode", "st", "--log-level", "error", "bench.fhir_app:application"]  # fmt: skip
     process = subprocess.Popen(command, env=environment)
     for _ in range(200):
         time.sleep(0.1)

@@ -13,7 +13,7 @@ from multiprocessing import parent_process
 from multiprocessing.util import Finalize
 
 from granian import Granian
-from granian.constants import Interfaces, SSLProtocols
+from granian.constants import Interfaces, RuntimeModes, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
@@ -33,6 +33,7 @@ from chartloop.kernel.vault.opening import warn_of_place
 from chartloop.kernel.worker import Worker
 from chartloop.migrate import migrate
 from chartloop.securing import PROXY, http_files, mllp_tls
+from chartloop.signals import wake_for_signals
 from chartloop.web import build_wsgi
 from fhir_server.background.jobs import AsyncJobs
 from fhir_server.background.runner import AsyncRunner
@@ -62,12 +63,16 @@ def serve_http(settings: Settings, said: Mapping[str, str]) -> None:
     migrate(settings.database_url)
     warn_of_place(settings.vault, settings.keys, settings.data)
     export_environment(said)
+    wake_for_signals()
     Granian(
         "chartloop.serving:wsgi",
         address=settings.server.host,
         port=settings.server.port,
         interface=Interfaces.WSGI,
         factory=True,
+        # Its other way to run loses the wake-up of a stop that finds no connection open (granian 2.8, src/serve.rs: a condition variable is
+        # waited for without a look at what it stands for), and then never ends.
+        runtime_mode=RuntimeModes.st,
         workers=1 if settings.embedded else settings.server.processes,
         blocking_threads=settings.server.threads,
         blocking_threads_idle_timeout=600,
@@ -89,6 +94,7 @@ def wsgi() -> WsgiApp:
     settings = load_settings()
     configure_logs(settings.log)
     _end_with_parent()
+    wake_for_signals()
     everywhere = cores()
     if settings.embedded and settings.server.one_core:
         stay_on_one_core()
@@ -192,6 +198,7 @@ def _refuse_taken(host: str, port: int) -> None:
 
 
 def _wait_for_signal() -> None:
+    wake_for_signals()
     done = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: done.set())
