@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 from flask import Blueprint
+from werkzeug.http import parse_cookie
 
 from chartloop.app import Kernel, fhir_base
 from chartloop.kernel.access.engine import View
@@ -28,7 +28,7 @@ def explorer(kernel: Kernel, repository: Repository, sessions: Sessions) -> Expl
     """What the pages stand on."""
 
     def visitor(environ: Mapping[str, Any]) -> Visitor | None:
-        session = sessions.find(_cookie(environ))
+        session = sessions.find(parse_cookie(dict(environ)).get(COOKIE))
         return None if session is None else Visitor(session.subject, session.display)
 
     def types(subject: Subject) -> tuple[str, ...]:
@@ -51,11 +51,3 @@ def styles() -> Blueprint:
 
 def _elements(type_: str) -> tuple[str, ...]:
     return tuple(element.name for element in r4().elements(type_)) if type_ in TYPE_IDS else ()
-
-
-def _cookie(environ: Mapping[str, Any]) -> str | None:
-    try:
-        found = SimpleCookie(str(environ.get("HTTP_COOKIE", ""))).get(COOKIE)
-    except CookieError:
-        return None
-    return None if found is None else found.value

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from chartloop.kernel.access import element_paths
+from chartloop.kernel.access.engine import View
 from chartloop.kernel.access.explanation import Explanation
 from chartloop.kernel.access.rows import EVERYTHING, RowFilter
 from chartloop.kernel.access.scope import Scope
@@ -44,16 +45,14 @@ class Explained:
     hidden_by: tuple[str, ...]
 
 
-def explain_visible(store: Store, scope: Scope, type_: str, id_: str) -> Explained:
-    """Explain to a reader why they see what they see; what they may not see is not there.
+def why(store: Store, scope: Scope, type_: str, id_: str) -> tuple[View, ...]:
+    """Return the policies that let this reader see a resource, and what each shows of it; none where there is nothing to see.
 
-    Raises:
-        NotFound: There is no such resource for this reader.
+    It belongs to a read, which was audited.
     """
     reading = acting(scope, "read")
-    found = _explained(store, reading, _found(store, type_, id_, store.access.row_filter(reading, type_)))
-    store.audit.access(record(reading, (found.reference,), (found.patient,), query="explain"))
-    return found
+    row = _found(store, type_, id_, store.access.row_filter(reading, type_)) if type_ in TYPE_IDS else None
+    return () if row is None else store.access.views(reading, row.attributes())
 
 
 def explain_any(store: Store, scope: Scope, type_: str, id_: str, asking: Scope) -> Explained:
@@ -62,16 +61,17 @@ def explain_any(store: Store, scope: Scope, type_: str, id_: str, asking: Scope)
     Raises:
         NotFound: There is no such resource at all.
     """
-    found = _explained(store, scope, _found(store, type_, id_, EVERYTHING))
+    row = _found(store, type_, id_, EVERYTHING) if type_ in TYPE_IDS else None
+    if row is None:
+        raise NotFound
+    found = _explained(store, scope, row)
     store.audit.access(record(acting(asking, "read"), (found.reference,), (found.patient,), query="explain"))
     return found
 
 
-def _found(store: Store, type_: str, id_: str, row_filter: RowFilter) -> Row:
-    row = current(store.db, type_, id_, row_filter) if type_ in TYPE_IDS else None
-    if row is None or row.deleted:
-        raise NotFound
-    return row
+def _found(store: Store, type_: str, id_: str, row_filter: RowFilter) -> Row | None:
+    row = current(store.db, type_, id_, row_filter)
+    return None if row is None or row.deleted else row
 
 
 def _explained(store: Store, scope: Scope, row: Row) -> Explained:

@@ -5,6 +5,7 @@ Spec: https://hl7.org/fhir/R4/http.html#mime-type, https://www.rfc-editor.org/rf
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -68,7 +69,7 @@ def _wanted(said: str) -> Format | None:
             continue
         for kind, names in ((Kind.JSON, JSON_TYPES), (Kind.XML, XML_TYPES)):
             precision = _NAMED if name in names else _ANY.get(name, -1)
-            found = (precision, _quality(parameters.get("q", "1")), -order, version)
+            found = (precision, quality_of(parameters), -order, version)
             if precision >= 0 and (kind not in best or found[:2] > best[kind][:2]):
                 best[kind] = found
     ranked = [(quality, precision, order, kind is Kind.JSON, _format(kind, version)) for kind, (precision, quality, order, version) in best.items() if quality > 0]
@@ -94,9 +95,10 @@ def body_kind(content_type: str) -> Kind | None:
     return Kind.JSON if name in JSON_TYPES else Kind.XML if name in XML_TYPES else None
 
 
-def _quality(said: str) -> float:
+def quality_of(parameters: Mapping[str, str]) -> float:
+    """Return how much a media type is wanted, 0 to 1; what is no number of that range is not wanted."""
     try:
-        found = float(said)
+        found = float(parameters.get("q", "1"))
     except ValueError:
         return 0.0
     return found if 0 <= found <= 1 else 0.0

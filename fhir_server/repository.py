@@ -17,7 +17,7 @@ from chartloop.kernel.db import Tx
 from chartloop.kernel.errors import ChartloopError, Issue
 from fhir_server.auditing import refused
 from fhir_server.capability import current_statement
-from fhir_server.explaining import Explained, explain_visible
+from fhir_server.explaining import why
 from fhir_server.interactions.batch import batch
 from fhir_server.interactions.conditional_delete import conditional_delete
 from fhir_server.interactions.conditional_patch import conditional_patch
@@ -42,7 +42,6 @@ from fhir_server.operations.meta_of import meta_of
 from fhir_server.operations.reindex import reindex, reindexing
 from fhir_server.operations.stream import stream
 from fhir_server.operations.validate import Trial, validate_resource
-from fhir_server.operations.why import why
 from fhir_server.patching.documents import JSON_PATCH, read_patch
 from fhir_server.preconditions import IfMatch
 from fhir_server.reindexing.jobs import Job
@@ -194,10 +193,6 @@ class Repository:
     ) -> tuple[Written, dict[str, Any]]:
         """Take profiles, tags and labels of a resource away; sensitivity labels stay."""
         return meta_delete(self._store, scope, type_, id_, meta, if_match=if_match)
-
-    def explain(self, scope: Scope, type_: str, id_: str) -> Explained:
-        """Say why this reader sees a resource, and what of it is hidden by which policy; NotFound where there is none for this reader."""
-        return explain_visible(self._store, scope, type_, id_)
 
     def disclose(self, tx: Tx, scope: Scope, recipient: Subject, references: Iterable[str], version: str) -> None:
         """Record that resources leave the house, in the transaction that lets them go; Withheld where the policies do not let them."""

@@ -45,7 +45,7 @@ def issue(tx: Tx, subject: Subject, ttl_s: int = DEFAULT_TTL_S) -> str:
     """
     token = secrets.token_urlsafe(_ENTROPY_BYTES)
     now = clock.now_us()
-    row = (_digest(token), json.dumps(asdict(subject)), subject.session, now, now + ttl_s * 1_000_000)
+    row = (digest_of(token), json.dumps(asdict(subject)), subject.session, now, now + ttl_s * 1_000_000)
     tx.run("INSERT INTO access_token (hash, subject, session, issued, expires, revoked) VALUES (?, ?, ?, ?, ?, 0)", row)
     return token
 
@@ -58,7 +58,7 @@ def authenticate(session: OneRow, token: str) -> Subject:
     """
     if not token or len(token) > _MAX_LENGTH:
         raise Unauthenticated
-    digest = _digest(token)
+    digest = digest_of(token)
     row = session.one(_FIND[session.dialect], (clock.now_us(), digest))
     if row is None or not hmac.compare_digest(bytes(row[0]), digest) or row[3] or row[2] <= clock.now_us():
         raise Unauthenticated
@@ -75,7 +75,7 @@ def subject_from_json(text: str) -> Subject:
 
 def digest_of(token: str) -> bytes:
     """SHA-256 of a token: what may be kept of it."""
-    return _digest(token)
+    return hashlib.sha256(token.encode()).digest()
 
 
 def is_revoked(session: OneRow, hash_: bytes) -> bool:
@@ -86,7 +86,7 @@ def is_revoked(session: OneRow, hash_: bytes) -> bool:
 
 def revoke(tx: Tx, token: str) -> bool:
     """End a token now. False: there was none that still worked."""
-    return revoke_hash(tx, _digest(token))
+    return revoke_hash(tx, digest_of(token))
 
 
 def revoke_hash(tx: Tx, hash_: bytes) -> bool:
@@ -143,7 +143,3 @@ def issue_for_cli(
     session = f"cli-{secrets.token_hex(8)}"  # a token of its own is a session of its own
     subject = Subject(id=f"cli:{user or compartment or role}", role=role, user=user or compartment, patient=compartment, scopes=granted, session=session)
     return issue(tx, subject, ttl_s)
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()

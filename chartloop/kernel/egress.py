@@ -78,13 +78,14 @@ def checked_address(parts: SplitResult, *, allow_private: bool) -> str:
     except (OSError, UnicodeError):
         raise Unavailable("The name of another server does not resolve.") from None
     addresses = [str(each[4][0]).partition("%")[0] for each in found]
-    if not addresses or (not allow_private and not all(map(_public, addresses))):
+    if not addresses or (not allow_private and not all(map(is_public, addresses))):
         raise EgressForbidden("The address leads into a private network (egress.allow_private).")
     return addresses[0]
 
 
-def _public(text: str) -> bool:
-    address = ipaddress.ip_address(text)
+def is_public(text: str) -> bool:
+    """Whether an address, with or without a zone, is one of the public network; one that wraps another is as public as that."""
+    address = ipaddress.ip_address(text.partition("%")[0])
     address = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None) or address
     return address.is_global and not address.is_multicast
 

@@ -1,9 +1,9 @@
 """Whether an address may be called: https in public networks; private ones, and http with them, only where the settings allow it."""
 
-import ipaddress
 import socket
 from urllib.parse import urlsplit
 
+from chartloop.kernel.egress import is_public
 from chartloop.kernel.errors import Forbidden
 
 
@@ -26,7 +26,5 @@ def check_egress(url: str, *, allow_private: bool) -> None:
         raise EgressRefused("A payer's address must be https: a claim would travel in clear (egress.allow_private lets http be).")
     port = parts.port or 443
     for found in socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM):
-        address = ipaddress.ip_address(str(found[4][0]).partition("%")[0])
-        address = getattr(address, "ipv4_mapped", None) or address
-        if not address.is_global or address.is_multicast:
+        if not is_public(str(found[4][0])):
             raise EgressRefused("A payer's address may not lead into a private network (egress.allow_private).")

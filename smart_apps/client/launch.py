@@ -5,13 +5,12 @@ Spec: https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import secrets
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 import httpx
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
@@ -80,7 +79,7 @@ class Launcher:
             "aud": issuer,
             "launch": launch,
             "nonce": nonce,
-            "code_challenge": challenge(verifier),
+            "code_challenge": create_s256_code_challenge(verifier),
             "code_challenge_method": "S256",
         }
         return f"{self._endpoint(found, 'authorization_endpoint', issuer)}?{urlencode(query)}"
@@ -178,8 +177,3 @@ def _own(url: object, issuer: str) -> str:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
-
-
-def challenge(verifier: str) -> str:
-    """Give the S256 challenge of a verifier."""
-    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")

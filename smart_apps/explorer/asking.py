@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
-from fhir_server.media_types import JSON_TYPES, XML_TYPES, media_type
+from fhir_server.media_types import JSON_TYPES, XML_TYPES, media_type, quality_of
 
 _PAGE: Final = frozenset({"html", "text/html"})
 _DATA: Final = JSON_TYPES | XML_TYPES - {"application/xml", "text/xml"}
@@ -34,7 +34,7 @@ def wants_page(environ: Mapping[str, Any]) -> bool:
     qualities: dict[str, float] = {}
     for part in str(environ.get("HTTP_ACCEPT", ""))[:_LONGEST].split(","):
         name, parameters = media_type(part)
-        qualities[name] = _quality(parameters.get("q", "1"))
+        qualities[name] = quality_of(parameters)
     page = qualities.get("text/html", 0.0)
     return page > 0 and all(page > quality for name, quality in qualities.items() if name in _DATA)
 
@@ -49,10 +49,3 @@ def _pairs(query: str) -> list[tuple[str, str]]:
         return parse_qsl(query, keep_blank_values=True, max_num_fields=200)
     except ValueError:  # too many: the API says so
         return []
-
-
-def _quality(said: str) -> float:
-    try:
-        return float(said)
-    except ValueError:
-        return 0.0

@@ -6,11 +6,10 @@ whoever is not known yet cannot fill a table.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from hmac import compare_digest
 from typing import TYPE_CHECKING
 
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from flask import redirect, request
 from werkzeug.wrappers import Response
 
@@ -52,8 +51,7 @@ def external_routes(routes: Blueprint, desk: Desk, provider: Provider | None) ->
             raise Invalid("This address is too long to come back to.", code="too-long")
         cookie = desk.people.seal.hand_out(next_.encode(), PURPOSE, TTL_S)
         asked = _asked(desk, cookie)
-        challenge = base64.urlsafe_b64encode(hashlib.sha256(asked.verifier.encode()).digest()).rstrip(b"=").decode()
-        return desk.hold(redirect(provider.address(asked, challenge), 303), cookie)
+        return desk.hold(redirect(provider.address(asked, create_s256_code_challenge(asked.verifier)), 303), cookie)
 
     @routes.get(CALLBACK)
     def callback() -> Response:

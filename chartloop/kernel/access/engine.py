@@ -76,7 +76,6 @@ class Access:
             UnsupportedError: A policy uses an operator that cannot be compiled to SQL.
         """
         self._policies = load(directory)
-        self._notes = {notes["id"]: notes for notes in self._policies.annotations.values()}
         self._marker = marker
         self._grants = grants or NoGrants()
         self._residuals = lru_cache(_CACHED)(self._residuals_uncached)
@@ -200,11 +199,9 @@ class Access:
 
     def views(self, scope: Scope, row: RowAttributes) -> tuple[View, ...]:
         """What each policy that permits a row shows of it: a reader sees what all of them show. None when it is denied."""
-        found = []
-        for name in self.explain(scope, row):
-            notes = self._notes[name]
-            found.append(View(name, self._allowed([notes["elements"]], row.type) if "elements" in notes else None))
-        return tuple(found)
+        permitting = (self._policies.annotations[key] for key in self._permits(scope, row, None))
+        found = (View(notes["id"], self._allowed([notes["elements"]], row.type) if "elements" in notes else None) for notes in permitting)
+        return tuple(sorted(found, key=lambda view: view.policy))
 
     def _allowed(self, names: Sequence[str], type_: str) -> frozenset[str] | None:
         allowed: frozenset[str] | None = None

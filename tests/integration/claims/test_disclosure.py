@@ -5,6 +5,7 @@ import json
 import pytest
 
 from chartloop.kernel.audit.journal import audit_directory
+from tests.integration.audited import recorded_changes
 from tests.integration.claims.test_jobs import queued, tick
 
 PRIVACY = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}]}
@@ -36,9 +37,7 @@ def stored(resource):
 
 def records(world):
     """Every disclosure that was decided, in the order it was."""
-    with world.db.read() as session:
-        made = [json.loads(bytes(row[0])) for row in session.all("SELECT body FROM audit_change ORDER BY seq")]
-    return [each for each in made if each["interaction"] == "disclosure"]
+    return [each for each in recorded_changes(world.db) if each["interaction"] == "disclosure"]
 
 
 def refusals(world):

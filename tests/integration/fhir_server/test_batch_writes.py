@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from chartloop.kernel.access.scope import Scope
-from chartloop.kernel.audit.record import opened
 from chartloop.kernel.errors import ChartloopError, Forbidden, NotFound, Unprocessable
 from fhir_server.interactions.batch_writes import MOST
 from fhir_server.repository import Repository, Stored, Written
 from fhir_server.store import Store
+from tests.integration.audited import recorded_changes
 from tests.integration.fhir_server.conftest import scope
 
 PSY = {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSY"}]}
@@ -37,9 +37,7 @@ def _batch(repository: Repository, who: Scope, *entries: dict[str, Any]) -> list
 
 
 def _records(store: Store) -> list[tuple[str, tuple[str, ...]]]:
-    with store.db.read() as session:
-        found = [json.loads(opened(int(row[0]), bytes(row[1]), session.columns.vault)) for row in session.all("SELECT codec, body FROM audit_change ORDER BY seq")]
-    return [(each["interaction"], tuple(each["targets"])) for each in found]
+    return [(each["interaction"], tuple(each["targets"])) for each in recorded_changes(store.db)]
 
 
 @pytest.mark.conformance("FHIR R4: transactions", "the entries of a batch are judged, answered and recorded one by one, whatever shares a transaction")

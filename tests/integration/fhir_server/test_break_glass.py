@@ -14,7 +14,6 @@ from werkzeug.test import Client, TestResponse
 from chartloop.kernel import auth, auth_tables  # noqa: F401  (declares its table)
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.access.subject import Subject
-from chartloop.kernel.audit.record import opened
 from chartloop.kernel.clock import FakeClock
 from chartloop.kernel.db import Database
 from chartloop.kernel.errors import Unavailable
@@ -23,6 +22,7 @@ from fhir_server.http.calls import Gate, Limits
 from fhir_server.repository import Repository
 from fhir_server.store import Store
 from fhir_server.wsgi import fhir_wsgi
+from tests.integration.audited import recorded_changes
 from tests.integration.fhir_server.conftest import BASE, fill, scope
 from tests.integration.fhir_server.test_care import note, person, pulse
 
@@ -62,8 +62,7 @@ class Ward:
             return int(session.all("SELECT count(*) FROM access_grant WHERE kind = 2")[0][0])
 
     def records(self) -> list[dict[str, Any]]:
-        with self.database.read() as session:
-            return [json.loads(opened(int(row[0]), bytes(row[1]), session.columns.vault)) for row in session.all("SELECT codec, body FROM audit_change ORDER BY seq")]
+        return recorded_changes(self.database)
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.access.subject import Subject
-from chartloop.kernel.audit.record import opened
 from chartloop.kernel.errors import ChartloopError, Forbidden
 from fhir_server.repository import Repository
 from fhir_server.store import Store
+from tests.integration.audited import recorded_changes
 from tests.integration.fhir_server.conftest import fill, scope
 from tests.integration.fhir_server.test_care import ADA, JON, note, person, pulse, visit
 from tests.integration.fhir_server.test_http import Api
@@ -150,8 +150,6 @@ def test_who_may_not_see_may_not_change_either(charts: Repository) -> None:
 def test_a_change_of_consent_is_recorded(charts: Repository, store: Store) -> None:
     written = charts.create(ANNA, consent(NOT_JON)).stored
     charts.update(ANNA, "Consent", written.id, {**consent(NOT_JON, language="en"), "id": written.id})
-    with store.db.read() as session:
-        kept = [json.loads(opened(int(row[0]), bytes(row[1]), session.columns.vault)) for row in session.all("SELECT codec, body FROM audit_change ORDER BY seq")]
-    said = [(each["interaction"], each["targets"]) for each in kept if "Consent" in str(each["targets"])]
+    said = [(each["interaction"], each["targets"]) for each in recorded_changes(store.db) if "Consent" in str(each["targets"])]
     first, second = (f"Consent/{written.id}/_history/{version}" for version in (1, 2))
     assert said == [("create", [first]), ("consent-changed", [first]), ("update", [second])]

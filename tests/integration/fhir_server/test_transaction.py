@@ -175,9 +175,8 @@ def test_a_batch_judges_each_entry_by_itself(repository: Repository, operator: S
     assert len(found.entries) == 1
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # it tells of each statement
 def test_many_updates_ask_the_database_no_oftener_than_few(store: Store, operator: Scope) -> None:
-    if store.db.dialect != "sqlite":
-        pytest.skip("Statements are counted where the database tells of each.")
     repository, asked = Repository(store), []
     with store.db.read() as session:
         session.connection.set_trace_callback(asked.append)  # type: ignore[attr-defined]

@@ -45,6 +45,7 @@ from smart_apps.server.clients import ASYMMETRIC, BACKEND, CODE, REFRESH, SYMMET
 from smart_apps.server.launches import LaunchContext
 from smart_apps.server.options import Options
 from smart_apps.server.routes import COOKIE
+from tests.integration.audited import recorded_changes
 
 ROOT = "https://ehr.example"
 TOKEN = f"{ROOT}/oauth/token"
@@ -189,10 +190,8 @@ class World:
 
     def audited(self) -> list[dict[str, Any]]:
         """Read what was recorded: changes from the database, accesses from the journal."""
-        with self.database.read() as db:
-            changes = [json.loads(bytes(body)) for (body,) in db.all("select body from audit_change order by seq")]
         journal = b"".join(path.read_bytes() for path in sorted((self.folder / "audit").rglob("*")) if path.is_file())
-        return changes + [json.loads(found) for found in re.findall(rb'\{"action":.*?"targets":\[[^\]]*\]\}', journal)]
+        return recorded_changes(self.database) + [json.loads(found) for found in re.findall(rb'\{"action":.*?"targets":\[[^\]]*\]\}', journal)]
 
     def words(self) -> list[str]:
         """List the interactions that were recorded."""

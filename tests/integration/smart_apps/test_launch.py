@@ -9,10 +9,10 @@ from werkzeug.test import TestResponse
 
 from chartloop.kernel.clock import FakeClock
 from chartloop.kernel.errors import Forbidden
-from smart_apps.client.launch import challenge
 from smart_apps.server.identity import verify
 from smart_apps.server.launches import LaunchContext
 from tests.integration.smart_apps.conftest import APP, PERSON, ROOT, Smart
+from tests.integration.smart_apps.oauth_world import challenge
 
 VERIFIER = "v" * 43
 REDIRECT = APP.redirect_uris[0]

@@ -12,6 +12,7 @@ from chartloop.kernel.access.rows import RowAttributes
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.access.smart_scopes import covers, narrow, parse, parse_all
 from chartloop.kernel.access.subject import Subject
+from tests.properties.access.test_three_ways import GRANT_TABLE
 
 PARAMS = {"category": 1, "code": 2}
 VALUES = {"lab": 10, "vital": 11, "social": 12}
@@ -79,7 +80,7 @@ def test_a_row_is_open_exactly_when_some_scope_says_so(granted, row, action):
 def test_the_row_filter_decides_as_the_decision_does(granted, some, action):
     db = sqlite3.connect(":memory:")
     db.executescript(
-        "create table resource (rid, rank, version, patient, owner, insurer, type, type_id, fhir_id); create table access_grant (kind, patient, actor, session, client, purpose, label, type_id, target, starts, ends, source, node, parent); create table idx_token (param, value, rank, rid); create table resource_label (rid, label); create table vocabulary (param, kind, word, value);"
+        f"{GRANT_TABLE}; create table resource (rid, rank, version, patient, owner, insurer, type, type_id, fhir_id); create table idx_token (param, value, rank, rid); create table resource_label (rid, label); create table vocabulary (param, kind, word, value);"
     )
     for rid, row in enumerate(some):
         db.execute("insert into resource values (?, 7, 1, ?, '', '', ?, 1, '')", (rid, row.patient, row.type))

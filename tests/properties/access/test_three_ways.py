@@ -70,6 +70,9 @@ grants = st.lists(
 )
 actions = st.sampled_from([*NEED, "unheard-of", ""])
 
+GRANT_TABLE = "create table access_grant (kind, patient, actor, session, client, purpose, label, type_id, target, starts, ends, source, node, parent)"
+"""What a filter asks of a grant."""
+
 
 class Listed:
     """Grants in memory."""
@@ -85,7 +88,7 @@ def store(some: list[RowAttributes], *, nulls: bool, of_version: bool, granted: 
     db = sqlite3.connect(":memory:")
     db.executescript(
         "create table resource (rid integer, patient text, owner text, insurer text, type text, type_id integer, fhir_id text);"
-        "create table access_grant (kind, patient, actor, session, client, purpose, label, type_id, target, starts, ends, source, node, parent);"
+        f"{GRANT_TABLE};"
         "create table resource_label (rid integer, label integer);"
         "create table version_label (rid integer, version integer, label integer);"
     )
