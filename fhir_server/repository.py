@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from chartloop.kernel.access.engine import View
+from chartloop.kernel.access.rows import RowAttributes
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.access.subject import Subject
 from chartloop.kernel.db import Tx
@@ -210,6 +211,10 @@ class Repository:
     def withheld(self, scope: Scope, recipient: Subject, references: Iterable[str]) -> None:
         """Record that something was not disclosed, and by which policies."""
         withheld(self._store, scope, recipient, references)
+
+    def would_permit(self, scope: Scope, row: RowAttributes) -> bool:
+        """Whether something would be permitted on a row of these attributes, by policies and grants; it looks at no row."""
+        return self._store.access.decides(scope, row)
 
     def break_glass(self, scope: Scope, id_: str, code: str, reason: str) -> int:
         """Open the chart of a patient to this session, in an emergency; return when it closes, in microseconds."""
