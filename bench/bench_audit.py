@@ -15,7 +15,7 @@ import click
 
 from bench.bench_fhir import CREATE
 from bench.bench_kernel import line, repeat
-from bench.fhir_app import OPERATOR, open_tables
+from bench.fhir_app import OPERATOR, NoAudit, open_tables
 from bench.machine import fdatasyncs_per_second, machine
 from chartloop.kernel import clock
 from chartloop.kernel.access.engine import Access
@@ -28,7 +28,7 @@ from chartloop.kernel.audit.record import AuditRecord
 from chartloop.kernel.audit.sealer import Sealer
 from chartloop.kernel.audit.verify import verify
 from chartloop.kernel.broker_table import TableBus
-from chartloop.kernel.db import Database, Tx
+from chartloop.kernel.db import Database
 from chartloop.kernel.keys import signing_key
 from chartloop.kernel.outbox import Outbox
 from fhir_server.labels.service import LabelService
@@ -37,16 +37,6 @@ from fhir_server.repository import Repository
 
 ROUNDS = 3
 NURSE = Subject("user:1", "clinician", "Practitioner/1", scopes=("system/*.cruds",))
-
-
-class NoAudit(Audit):
-    """Records nothing: what auditing is measured against, and nothing that a product could use."""
-
-    def change(self, tx: Tx, record: AuditRecord) -> None:
-        """Record nothing."""
-
-    def access(self, *records: AuditRecord) -> None:
-        """Record nothing."""
 
 
 def door(database: Database, audit: Audit) -> Repository:

@@ -75,11 +75,11 @@ def synthetic_bundle(rnd: random.Random, number: int, observations: int) -> byte
     return json.dumps({"resourceType": "Bundle", "type": "transaction", "entry": entries}).encode()
 
 
-def start_server(url: str, data: Path, threads: int, *, many_cores: bool = False) -> tuple[subprocess.Popen[bytes], int]:
+def start_server(url: str, data: Path, threads: int, *, many_cores: bool = False, without: str = "") -> tuple[subprocess.Popen[bytes], int]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
-    environment = {**os.environ, "CHARTLOOP_BENCH_URL": url, "CHARTLOOP_BENCH_DATA": str(data), "CHARTLOOP_BENCH_MANY_CORES": "1" if many_cores else ""}
+    environment = {**os.environ, "CHARTLOOP_BENCH_URL": url, "CHARTLOOP_BENCH_DATA": str(data), "CHARTLOOP_BENCH_MANY_CORES": "1" if many_cores else "", "CHARTLOOP_BENCH_WITHOUT": without}
     command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--factory", "--port", str(port), "--workers", "1",
                "--blocking-threads", str(threads), "--backlog", "1024", "--no-access-log", "--runtime-mode", "st", "--log-level", "error", "bench.fhir_app:application"]  # fmt: skip
     process = subprocess.Popen(command, env=environment)

@@ -17,9 +17,10 @@ from chartloop.kernel.access.engine import Access
 from chartloop.kernel.access.subject import Subject
 from chartloop.kernel.affinity import stay_on_one_core
 from chartloop.kernel.audit.journal import Audit
+from chartloop.kernel.audit.record import AuditRecord
 from chartloop.kernel.audit.sealer import Sealer
 from chartloop.kernel.broker_table import TableBus
-from chartloop.kernel.db import Database, create_tables, open_database
+from chartloop.kernel.db import Database, Tx, create_tables, open_database
 from chartloop.kernel.http import WsgiApp
 from chartloop.kernel.keys import signing_key
 from chartloop.kernel.outbox import Outbox
@@ -37,6 +38,16 @@ from fhir_server.wsgi import fhir_wsgi
 OPERATOR = Subject(id="bench", role="operator", scopes=("system/*.cruds",))
 
 
+class NoAudit(Audit):
+    """Records nothing: what auditing is measured against, and nothing that a product could use."""
+
+    def change(self, tx: Tx, record: AuditRecord) -> None:
+        """Record nothing."""
+
+    def access(self, *records: AuditRecord) -> None:
+        """Record nothing."""
+
+
 def open_tables(url: str) -> Database:
     assert all((kernel_tables, auth_tables, tables))
     database = open_database(url, connections=64)
@@ -51,7 +62,8 @@ def sealing(database: Database) -> Vault | None:
 
 
 def application() -> WsgiApp:
-    """Build the application from CHARTLOOP_BENCH_URL and CHARTLOOP_BENCH_DATA."""
+    """Build the application from CHARTLOOP_BENCH_URL and CHARTLOOP_BENCH_DATA, without what CHARTLOOP_BENCH_WITHOUT names (audit, vault)."""
+    without = os.environ.get("CHARTLOOP_BENCH_WITHOUT", "").split(",")
     # Parsed bundles are many small objects: the collector's default thresholds would walk them again and again.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
@@ -61,8 +73,8 @@ def application() -> WsgiApp:
     database = open_tables(os.environ["CHARTLOOP_BENCH_URL"])
     secret = b"0123456789abcdef"
     base = "http://127.0.0.1/fhir"
-    vault = sealing(database)
-    audit, outbox = Audit(data, vault=vault), Outbox(TableBus(database), secret)
+    vault = None if "vault" in without else sealing(database)
+    audit, outbox = (NoAudit if "audit" in without else Audit)(data, vault=vault), Outbox(TableBus(database), secret)
     store = open_store(database, Access(), audit, outbox, LabelService(), secret=secret, base=base, vault=vault)
     sealer = Sealer(database, data, signing_key(data / "keys"))
 

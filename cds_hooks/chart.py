@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from cds_hooks.discovery import RISK, risk_query
+from cds_hooks.ehrs import Ehrs
 from cds_hooks.request import HookRequest
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.access.subject import Subject
@@ -23,27 +24,49 @@ TYPE: Final = "RiskAssessment"
 _decoder: Final = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
 
+class Found(NamedTuple):
+    """RiskAssessments of the store, and whose they are: a reference of ours, or ""."""
+
+    resources: list[dict[str, Any]]
+    patient: str
+
+
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """This server's own store; no other FHIR server is ever called, whatever fhirServer says."""
+    """This server's own store; no FHIR server that is not configured is ever called, whatever fhirServer says.
+
+    Attributes:
+        repository: The door.
+        authenticate: Finds whose a token is.
+        fhir_base: Base URL of the store.
+        ehrs: EHRs whose patients are known here too; None is none.
+    """
 
     repository: Repository
     authenticate: Authenticate
     fhir_base: str
+    ehrs: Ehrs | None = None
 
-    def predictions(self, request: HookRequest, request_id: str) -> list[dict[str, Any]]:
-        """Read the newest RiskAssessments of the patient in context, as far as the token lets.
+    def predictions(self, request: HookRequest, request_id: str) -> Found:
+        """Read the newest RiskAssessments of the patient in context, as far as the token lets; none where another EHR's patient is nobody here for sure.
 
         Raises:
             PreconditionFailed: The call gave no way to read them; the answer to that is 412, says the standard.
             Unavailable: The store cannot answer now.
         """
-        subject = self._subject(request, request_id)
+        ehrs, patient = self.ehrs, request.patient
+        if ehrs and request.authorization and request.fhir_server != self.fhir_base and ehrs.knows(request.fhir_server):
+            patient = ehrs.find(request, request.authorization.access_token, request_id)
+            if not patient:
+                return Found([], "")
+            subject = ehrs.reader(patient, request.fhir_server)
+        else:
+            subject = self._subject(request, request_id)
         try:
-            page = self.repository.search(Scope(subject, "search", request_id), TYPE, risk_query(request.patient))
+            page = self.repository.search(Scope(subject, "search", request_id), TYPE, risk_query(patient))
         except Forbidden:
             raise _unreachable("The access token does not let RiskAssessment be searched.", "fhirAuthorization.scope") from None
-        return [_decoder.decode(stored.body) for stored in page.entries if not stored.redacted]
+        return Found([_decoder.decode(stored.body) for stored in page.entries if not stored.redacted], f"Patient/{patient}")
 
     def _subject(self, request: HookRequest, request_id: str) -> Subject:
         if request.authorization is None:

@@ -33,11 +33,11 @@ class ShownLog:
     authenticate: Authenticate
     fhir_base: str
 
-    def keep(self, call: HookRequest, predictions: Sequence[Prediction], request_id: str) -> None:
-        """Record what is about to be shown; Unavailable when that cannot be written, and nothing is shown."""
+    def keep(self, call: HookRequest, predictions: Sequence[Prediction], request_id: str, patient: str = "") -> None:
+        """Record what is about to be shown, and of whom, if that is known here; Unavailable when that cannot be written, and nothing is shown."""
         ours = call.fhir_server == self.fhir_base
         targets = tuple(f"RiskAssessment/{each.id}" if each.id else f"prediction/{each.model}" for each in predictions)
-        patients = (f"Patient/{call.patient}",) if ours else ()
+        patients = (f"Patient/{call.patient}",) if ours else (patient,) if patient else ()
         said = f"user={call.user}&patient={call.patient}&fhirServer={call.fhir_server}"[:500]
         self.audit.access(AuditRecord("R", SHOWN, "0", self._who(call, ours=ours), targets, patients, said, request_id))
 

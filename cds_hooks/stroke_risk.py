@@ -53,12 +53,12 @@ class StrokeRisk:
             if not brought:
                 raise
             return self._cards(call, brought, request_id)  # the first page is here, and what is on it stands
-        return self._cards(call, _our_predictions(stored), request_id)
+        return self._cards(call, _our_predictions(stored.resources), request_id, stored.patient)
 
-    def _cards(self, call: HookRequest, predictions: Sequence[Prediction], request_id: str) -> list[dict[str, Any]]:
+    def _cards(self, call: HookRequest, predictions: Sequence[Prediction], request_id: str, patient: str = "") -> list[dict[str, Any]]:
         made = risk_cards(predictions, self.around, clock.now_us())
         if made:
-            self.shown.keep(call, predictions, request_id)
+            self.shown.keep(call, predictions, request_id, patient)
         return made
 
 

@@ -29,6 +29,7 @@ from claims.jobs_release import Release
 from claims.payers.answering import AnsweringConsumer
 from claims.payers.breaker import Breakers
 from claims.payers.client import PayerClient
+from claims.payers.departure import Departure
 from claims.payers.directory import Directory
 from claims.payers.mailbox import Mailboxes
 from claims.payers.sending import SendingConsumer
@@ -78,7 +79,7 @@ def _claims(kernel: Kernel, repository: Repository) -> list[Consumer]:
     directory, client, breakers = _payers(kernel, chart)
     return [
         _assembling(kernel, chart),
-        SendingConsumer(kernel.database, chart, directory, client, breakers, kernel.audit),
+        SendingConsumer(kernel.database, chart, directory, client, breakers, kernel.audit, Departure(kernel.database, chart, subject(kernel, "payer"))),
         AnsweringConsumer(kernel.database, chart, directory),
     ]
 

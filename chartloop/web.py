@@ -16,6 +16,7 @@ from cds_hooks.shown_log import ShownLog
 from cds_hooks.stroke_risk import StrokeRisk
 from chartloop.app import Kernel, base_url, fhir_base
 from chartloop.audited import with_every_request_audited
+from chartloop.ehrs_elsewhere import known_ehrs
 from chartloop.exploring import explorer
 from chartloop.exploring import styles as explorer_styles
 from chartloop.kernel import auth
@@ -156,7 +157,7 @@ def _cds(kernel: Kernel, repository: Repository, authenticate: Authenticate, mod
         lambda model: models.model_label(model) is not None,
     )
     fhir = fhir_base(settings)
-    service = StrokeRisk(Chart(repository, authenticate, fhir), around, ShownLog(kernel.audit, authenticate, fhir))
+    service = StrokeRisk(Chart(repository, authenticate, fhir, known_ehrs(kernel, repository)), around, ShownLog(kernel.audit, authenticate, fhir))
     log = FeedbackLog(kernel.database, kernel.audit, settings.cds.feedback_per_day)
     return cds_routes.Cds(service, log, models.model_label, key, settings.cds.body_max_bytes)
 

@@ -75,6 +75,10 @@ class Chart:
         """Record that resources are told to somebody outside; Withheld where the policies do not let them go."""
         self._repository.disclose(tx, self._scope("disclose"), recipient, references, version)
 
+    def may_tell(self, tx: Tx, recipient: Subject, references: Iterable[str]) -> None:
+        """See that resources may be told to somebody outside, and record nothing; Withheld where the policies do not let them go."""
+        self._repository.may_disclose(tx, self._scope("disclose"), recipient, references)
+
     def withheld(self, recipient: Subject, references: Iterable[str]) -> None:
         """Record that they were not."""
         self._repository.withheld(self._scope("disclose"), recipient, references)

@@ -10,6 +10,9 @@ from chartloop.kernel.worker import Permanent
 from claims.control_numbers import draw_number
 
 QUEUED, SENDING, SENT, UNKNOWN, ACKNOWLEDGED, REJECTED = "queued", "sending", "sent", "unknown", "acknowledged", "rejected"
+WITHHELD = "withheld"
+"""State of what was queued, and may not leave any more."""
+
 RECEIVED, PROCESSED = "received", "processed"
 _COLUMNS = "id, direction, payer, isa13, gs06, kind, state, idempotency_key, attempts, created, sent, updated, note, body"
 

@@ -1,11 +1,8 @@
 """From a draft Claim whose coding is finished to an active one, with its 837P queued, in one transaction."""
 
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from chartloop.kernel import clock
-from chartloop.kernel.access.purposes import PAYMENT
 from chartloop.kernel.access.subject import Subject
 from chartloop.kernel.config import Settings
 from chartloop.kernel.db import Database, Tx
@@ -21,6 +18,7 @@ from claims.mapping.coded import coded_notes
 from claims.mapping.draft import with_diagnoses
 from claims.mapping.element import extensions, identifier, reference
 from claims.mapping.systems import CHARGE_ITEM, ISA13, PAYER_ID, PCN, TASK_CODE
+from claims.told import told_of, told_to
 from claims.x12.issue import ERROR, errors
 from claims.x12.professional import Batch, Envelope, Party, ProfessionalClaim
 from claims.x12.professional_writer import batch_to_interchange
@@ -29,15 +27,6 @@ from fhir_server.operations.disclose import Withheld
 
 CLOSED = frozenset({"completed", "cancelled", "rejected", "failed", "entered-in-error"})
 _TRIES = 20
-
-
-def told_of(claim: Mapping[str, Any], encounter: Mapping[str, Any]) -> list[str]:
-    """Everything that a claim tells a payer of: itself, its visits and its charges."""
-    items = claim.get("item") or []
-    visits = [reference(each) for item in items for each in item.get("encounter") or []]
-    charges = [reference(each.get("valueReference")) for item in items for each in extensions(item, CHARGE_ITEM)]
-    own = [f"{each['resourceType']}/{each['id']}" for each in (claim, encounter) if each.get("id")]
-    return [*own, *filter(None, [*visits, *charges])]
 
 
 class Release:
@@ -103,7 +92,7 @@ class Release:
         return self._activate(context, claim, payer, scopes, (isa, group), body)
 
     def _activate(self, context: ClaimContext, claim: Entry, payer: str, scopes: list[str], numbers: tuple[int, int], body: bytes) -> bool:
-        recipient = replace(self._payer, user=reference(claim.resource.get("insurer")), purpose=PAYMENT)
+        recipient = told_to(self._payer, claim.resource)
         told = told_of(claim.resource, context.encounter)
         isa13 = f"{numbers[0]:09}"
         key = f"{self._settings.claims.submitter_id}-{isa13}"

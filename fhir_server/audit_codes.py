@@ -45,7 +45,7 @@ _DICOM: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({
     "grant-created": ("110113", "110136"), "grant-ended": ("110113", "110136"),
     "disclosure": ("110106", "disclose"), "claim-sent": ("110106", "disclose"), "export": ("110106",), "audit-export": ("110106", "110101"),
     "answer-received": ("110107",), "message-received": ("110107",), "send-telemetry": ("110107",), "cds-feedback": ("110107",),
-    "prediction-shown": ("110110",), "explorer": ("110110",),
+    "prediction-shown": ("110110",), "patient-mapped": ("110112",), "explorer": ("110110",),
     "omop-read": ("110112",), "omop-text": ("110112",), "omop-lineage": ("110112",),
     "audit-read": ("110101",), "audit-pruned": ("110101",), "audit-verified": ("110101",),
 })  # fmt: skip

@@ -75,7 +75,8 @@ def _found(store: Store, type_: str, id_: str, row_filter: RowFilter) -> Row | N
 
 
 def _explained(store: Store, scope: Scope, row: Row) -> Explained:
-    why = store.access.reasons(scope, row.attributes())
+    reached = current(store.db, row.type, row.id, store.access.scope_filter(scope, row.type)) is not None
+    why = store.access.reasons(scope, row.attributes(), reached=reached)
     hidden: tuple[str, ...] = ()
     if why.permitted and why.elements is not None:
         body: dict[str, Any] = msgspec.json.decode(store.codec.unpack(row.codec, row.dict_id, row.packed, row.place))

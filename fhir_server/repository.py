@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from chartloop.kernel.access.engine import View
+from chartloop.kernel.access.rows import RowAttributes
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.access.subject import Subject
 from chartloop.kernel.db import Tx
@@ -35,7 +36,7 @@ from fhir_server.interactions.transaction import transaction
 from fhir_server.interactions.update import update
 from fhir_server.interactions.vread import vread
 from fhir_server.operations.break_glass import break_glass, mend_glass
-from fhir_server.operations.disclose import disclose, withheld
+from fhir_server.operations.disclose import disclose, may_disclose, withheld
 from fhir_server.operations.everything import everything
 from fhir_server.operations.meta_change import meta_add, meta_delete
 from fhir_server.operations.meta_of import meta_of
@@ -63,6 +64,11 @@ class Repository:
     def full_text(self) -> bool:
         """Whether words of texts can be searched for."""
         return self._store.full_text
+
+    @property
+    def glass_minutes(self) -> float:
+        """How long a chart stays open that was opened in an emergency."""
+        return self._store.glass_minutes
 
     def read(self, scope: Scope, type_: str, id_: str, query: str = "") -> Stored:
         """Return the current version, or what `_summary` and `_elements` leave of it; NotFound where there is none for this reader, Gone where it is deleted."""
@@ -198,9 +204,17 @@ class Repository:
         """Record that resources leave the house, in the transaction that lets them go; Withheld where the policies do not let them."""
         disclose(self._store, tx, scope, recipient, references, version)
 
+    def may_disclose(self, tx: Tx, scope: Scope, recipient: Subject, references: Iterable[str]) -> None:
+        """See that resources may leave the house, and record nothing; Withheld where the policies do not let them."""
+        may_disclose(self._store, tx, scope, recipient, references)
+
     def withheld(self, scope: Scope, recipient: Subject, references: Iterable[str]) -> None:
         """Record that something was not disclosed, and by which policies."""
         withheld(self._store, scope, recipient, references)
+
+    def would_permit(self, scope: Scope, row: RowAttributes) -> bool:
+        """Whether something would be permitted on a row of these attributes, by policies and grants; it looks at no row."""
+        return self._store.access.decides(scope, row)
 
     def break_glass(self, scope: Scope, id_: str, code: str, reason: str) -> int:
         """Open the chart of a patient to this session, in an emergency; return when it closes, in microseconds."""

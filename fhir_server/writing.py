@@ -17,7 +17,7 @@ from fhir_server.codec import Packed
 from fhir_server.defining import Definition
 from fhir_server.granting.belonging import with_patients
 from fhir_server.granting.consents import Compiled
-from fhir_server.granting.deriving import CONSENT, keep
+from fhir_server.granting.deriving import CONSENT, CONSENT_CHANGED, keep
 from fhir_server.hashing import lane_of, rid_of
 from fhir_server.indexing.rows import IndexRows, replace_rows
 from fhir_server.rows import CHUNK, DELETE, labels_by_reference
@@ -145,11 +145,13 @@ def apply(store: Store, scope: Scope, tx: Tx, batch: Batch, also: Also | None) -
 
 
 def _keep_grants(store: Store, scope: Scope, tx: Tx, changes: Sequence[Change]) -> None:
-    """Let who may see what follow from what is stored now; a Consent that changed it has a record of its own."""
+    """Let who may see what follow from what is stored now; a Consent that changed it has a record and an event of its own."""
     for change in changes:
-        if change.grants is not None and keep(store, scope, tx, change.reference, change.grants, change.attributes) and change.type == CONSENT:
+        patients: frozenset[str] = frozenset() if change.grants is None else keep(store, scope, tx, change.reference, change.grants, change.attributes)
+        if patients and change.type == CONSENT:
             said = Scope(scope.subject, "consent-changed", scope.request)
             store.audit.change(tx, record(said, (f"{change.reference}/_history/{change.version}",), (change.attributes.patient,)))
+            store.outbox.publish_all(tx, [Told(CONSENT_CHANGED, patient, patient) for patient in sorted(patients)], trace=scope.request)
 
 
 def _told(change: Change) -> Told:

@@ -16,6 +16,7 @@ from chartloop.kernel.events import Event
 from chartloop.kernel.worker import Later
 from fhir_server.repository import Repository
 from omop_bridge.chart import Reader
+from omop_bridge.consenting import CHANGED, unsettled
 from omop_bridge.lineage import Reference, version_of
 from omop_bridge.mapping.resource import FOLLOWED
 from omop_bridge.runs import FOLLOW, Interrupted, Run, advance, begin, finish, latest, refuse_interrupted
@@ -29,7 +30,7 @@ class OmopConsumer:
     """Brings the rows of a changed resource, and of those that depend on it, to what the store says now."""
 
     name = "omop"
-    types = frozenset({"ResourceCreated", "ResourceUpdated", "ResourceDeleted"})
+    types = frozenset({"ResourceCreated", "ResourceUpdated", "ResourceDeleted", CHANGED})
     subjects = frozenset(FOLLOWED)
     isolation = "patient"
 
@@ -47,12 +48,19 @@ class OmopConsumer:
         writer = self.open()
         try:
             refuse_interrupted(writer.lineage)
-            if event.type == "ResourceDeleted" or not _known(writer, reference, event.version):
+            wanted = self._wanted(writer, event, reference)
+            if wanted:
                 reader = Reader(self._repository, Scope(self._subject, "read", event.trace or event.id))
-                writer.follow([reference], reader, partial(_count, self._run, event.recorded))
+                writer.follow(wanted, reader, partial(_count, self._run, event.recorded))
         except Interrupted:
             raise Later(_INTERRUPTED_S) from None
         self._database.write(once)
+
+    def _wanted(self, writer: Writer, event: Event, reference: Reference) -> list[Reference]:
+        """What this event makes to be read again."""
+        if event.type == CHANGED:
+            return unsettled(self._repository, Scope(self._subject, "search", event.trace or event.id), writer.lineage, reference)
+        return [reference] if event.type == "ResourceDeleted" or not _known(writer, reference, event.version) else []
 
     def open(self) -> Writer:
         """Open the research databases, and begin a run in them; the first event does so by itself."""

@@ -131,6 +131,7 @@ def _told(found: Explained) -> list[str]:
         lines.append("  no policy speaks of it, and the default is deny")
     if not why.scopes:
         lines.append("  the SMART scopes do not reach it")
+    lines += [f"  {text}: {reason}" for text, reason in why.narrowed]
     lines.append(f"  labels: {' '.join(found.labels) or 'none'}; patient: {found.patient or 'none'}; grants: {' '.join(why.facts) or 'none'}")
     lines.append(f"  looked at: {' '.join(why.asked) or 'nothing of the row'}")
     lines += [f"  hidden by {', '.join(found.hidden_by)}: {path}" for path in found.hidden]

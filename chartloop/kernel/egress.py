@@ -37,9 +37,9 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What is sent with a POST: a body, and the headers that go with it."""
+    """What is sent: the body of a POST, or None for a GET; and the headers that go with it."""
 
-    body: bytes
+    body: bytes | None
     headers: Mapping[str, str]
 
 
@@ -51,7 +51,7 @@ def fetch(url: str, *, allow_private: bool, timeout_s: float, max_bytes: int = M
         allow_private: Whether private and loopback addresses may be called.
         timeout_s: Total time, name resolution aside.
         max_bytes: Largest body.
-        sent: What to POST; None is a GET.
+        sent: What to POST, or the headers of a GET; None is a GET without any of its own.
 
     Raises:
         EgressForbidden: The address may not be called.
@@ -107,7 +107,7 @@ def _call(parts: SplitResult, address: str, timeout_s: float, max_bytes: int, se
     host = f"[{address}]" if ":" in address else address
     url = parts._replace(netloc=f"{host}:{parts.port}" if parts.port else host, fragment="").geturl()
     headers = {"Host": parts.netloc, "Accept": "application/json", "Accept-Encoding": "identity", **(sent.headers if sent else {})}
-    method, content = ("POST", sent.body) if sent else ("GET", None)
+    method, content = ("POST", sent.body) if sent and sent.body is not None else ("GET", None)
     named = {"sni_hostname": parts.hostname}
     with (
         httpx.Client(verify=_trust(), timeout=timeout_s, follow_redirects=False, trust_env=False) as client,

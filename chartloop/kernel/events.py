@@ -11,6 +11,7 @@ EVENT_TYPES: Mapping[str, str] = {
     "InterchangeQueued": "An X12 interchange waits to be sent; subject interchange/number, key payer/id.",
     "InterchangeReceived": "An X12 interchange came from a payer; subject interchange/number, key payer/id.",
     "GlassBroken": "Somebody opened a chart in an emergency; subject Patient/id.",
+    "ConsentChanged": "What a patient permits or denies is another than before; subject Patient/id.",
     "DeadLettered": "A consumer gave an event up; subject dead-letter/id.",
 }
 

@@ -256,12 +256,28 @@ class ClaimsSettings(Section):
     draft_interval_s: float = Field(default=15.0, gt=0, description="How often held drafts are looked at again.")
 
 
+class CdsEhr(Section):
+    """An EHR elsewhere whose patients are known here, and the one rule by which they are found."""
+
+    fhir_server: str = Field(pattern="^https?://[^/?#]+[^?#]*$", description="Base URL of its FHIR server, as its calls name it in fhirServer.")
+    system: str = Field(default="", description="Namespace of an identifier that its Patients and ours carry.")
+    prefix: str = Field(default="", pattern=r"^[A-Za-z0-9.\-]{0,63}$", description="What stands in front of its Patient ids here.")
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Self:
+        if bool(self.system) == bool(self.prefix):
+            raise ValueError("an EHR needs either a system or a prefix")
+        return self
+
+
 class CdsSettings(Section):
     """CDS Hooks."""
 
     stale_after_s: float = Field(default=31_536_000.0, gt=0, description="Age from which a prediction is not shown: a year, for age is among its inputs.")
     body_max_bytes: int = Field(default=1_000_000, ge=1, description="Largest call of a service, prefetch included.")
     feedback_per_day: int = Field(default=5_000, ge=0, description="Most feedback kept in a day; more answers 429.")
+    ehrs: tuple[CdsEhr, ...] = Field(default=(), description="EHRs elsewhere whose patients are known here, each with fhir_server and either system (of an identifier) or prefix (of ids).")
+    ehr_timeout_s: float = Field(default=1.0, gt=0, le=10, description="How long such an EHR may take to give its Patient.")
 
 
 class OmopSettings(Section):

@@ -12,6 +12,7 @@ from claims.chart import Chart
 from claims.interchange_store import QUEUED, REJECTED, SENDING, SENT, UNKNOWN, StoredInterchange, interchange_of, move
 from claims.payers.breaker import Breakers, PayerResting
 from claims.payers.client import EgressRefused, NotReached, OutcomeUnknown, PayerClient, Refused
+from claims.payers.departure import Departure
 from claims.payers.directory import Directory
 from claims.payers.trail import sent_record
 
@@ -34,11 +35,13 @@ class SendingConsumer:
         client: PayerClient,
         breakers: Breakers,
         audit: Audit,
+        departure: Departure,
         *,
         retry_s: float = 2.0,
         max_age_s: float = 86_400.0,
     ) -> None:
-        """Take the queue, the payers, the audit log, and how long to try."""
+        """Take the queue, the payers, the audit log, who decides again before anything leaves, and how long to try."""
+        self._departure = departure
         self._db, self._chart, self._directory, self._client, self._breakers, self._audit = db, chart, directory, client, breakers, audit
         self._retry_s, self._max_age_s = retry_s, max_age_s
 
@@ -55,7 +58,7 @@ class SendingConsumer:
         address = self._directory.payer(row.payer).address
         if not address:
             self._not_now(row, "the payer has no endpoint")
-        if not self._db.write(lambda tx: move(tx, row.id, [QUEUED], SENDING, attempt=True)):
+        if not self._departure.take(row, once):
             return
         key = row.idempotency_key.rpartition("/")[2]
         try:

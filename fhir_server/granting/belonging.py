@@ -7,15 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from chartloop.kernel.db import Tx
+from chartloop.kernel.db import Session, Tx
 from fhir_server.granting.relations import local
 from fhir_server.type_ids import TYPE_IDS
 
 if TYPE_CHECKING:
     from fhir_server.writing import Change
 
+SPEAKING: Final = frozenset({"Provenance", "Binary"})
+"""Types that belong to the patient of what they speak of."""
+
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 _MOST: Final = 50
 """A resource that speaks of more than so many belongs to nobody."""
 
@@ -35,16 +40,20 @@ def with_patients(tx: Tx, changes: Sequence[Change]) -> Sequence[Change]:
     return [_with_patient(tx, change, beside) if change.speaks_of and not change.attributes.patient else change for change in changes]
 
 
+def patient_of(tx: Session, speaks_of: Sequence[str], beside: Mapping[str, str] = NOTHING) -> str:
+    """The one patient of everything that a resource speaks of, "" if there is none or several; `beside` has what is stored in the same transaction."""
+    if len(speaks_of) > _MOST:
+        return ""
+    patients = {beside[each] if each in beside else _stored(tx, each) for each in speaks_of}
+    return patients.pop() if len(patients) == 1 else ""
+
+
 def _with_patient(tx: Tx, change: Change, beside: Mapping[str, str]) -> Change:
-    if len(change.speaks_of) > _MOST:
-        return change
-    patients = {beside[each] if each in beside else _stored(tx, each) for each in change.speaks_of}
-    if len(patients) != 1 or not (found := patients.pop()):
-        return change
-    return change._replace(attributes=replace(change.attributes, patient=found))
+    found = patient_of(tx, change.speaks_of, beside)
+    return change._replace(attributes=replace(change.attributes, patient=found)) if found else change
 
 
-def _stored(tx: Tx, reference: str) -> str:
+def _stored(tx: Session, reference: str) -> str:
     type_, _, id_ = reference.partition("/")
     row = tx.one("SELECT patient FROM resource WHERE type_id = ? AND fhir_id = ?", (TYPE_IDS.get(type_, 0), id_))
-    return str(row[0]) if row else ""
+    return str(row[0] or "") if row else ""

@@ -1,8 +1,13 @@
-"""Grants of what was stored before there were any: derived once, when the store is opened, and again whenever somebody asks for it."""
+"""Grants of what was stored before there were any: derived once, when the store is opened, and again whenever somebody asks for it.
+
+With them, whose chart a Provenance or a Binary is in that was stored before that was looked at: until then it is nobody's, so it is closed to
+those who treat.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -11,6 +16,7 @@ from chartloop.kernel.access import grant_table
 from chartloop.kernel.access.grants import Grant
 from chartloop.kernel.db import Tx
 from fhir_server import rows
+from fhir_server.granting.belonging import SPEAKING, patient_of, speaks_of
 from fhir_server.granting.deriving import SOURCES, derived, resolved
 from fhir_server.rows import Row
 from fhir_server.store import Store
@@ -34,16 +40,17 @@ def rebuild_grants(store: Store) -> int:
     What is stored counts as written by somebody who had a say: nobody else could store a Consent, and who treated was not asked before.
     """
     looked = 0
-    for part in _parts(store):
-        looked += len(part)
-        store.db.write(lambda tx, part=part: _derive(store, tx, part))  # type: ignore[misc]
+    for types, work in ((SPEAKING, _belong), (SOURCES, _derive)):
+        for part in _parts(store, types):
+            looked += len(part)
+            store.db.write(partial(work, store, rids=part))
     store.db.write(_mark)
     return looked
 
 
-def _parts(store: Store) -> Iterator[list[int]]:
-    """Rids of the living resources that grants follow from, some at a time."""
-    numbers = ", ".join(str(TYPE_IDS[type_]) for type_ in sorted(SOURCES))
+def _parts(store: Store, types: Iterable[str]) -> Iterator[list[int]]:
+    """Rids of the living resources of some types, some at a time."""
+    numbers = ", ".join(str(TYPE_IDS[type_]) for type_ in sorted(types))
     sql = f"SELECT rid FROM resource WHERE type_id IN ({numbers}) AND deleted = 0 AND rid > ? ORDER BY rid LIMIT {_AT_ONCE}"
     after = -(2**62)
     while True:
@@ -53,6 +60,14 @@ def _parts(store: Store) -> Iterator[list[int]]:
             return
         yield found
         after = found[-1]
+
+
+def _belong(store: Store, tx: Tx, rids: list[int]) -> None:
+    for row in rows.by_rids(tx, rids).values():
+        if not row.patient and not row.deleted:
+            resource = msgspec.json.decode(store.codec.unpack(row.codec, row.dict_id, row.packed, row.place))
+            if found := patient_of(tx, speaks_of(row.type, resource, store.base)):
+                tx.run("UPDATE resource SET patient = ? WHERE rid = ? AND version = ?", (found, row.rid, row.version))
 
 
 def _derive(store: Store, tx: Tx, rids: list[int]) -> None:

@@ -20,6 +20,9 @@ from fhir_server.store import Store, acting
 from fhir_server.type_ids import TYPE_IDS, TYPE_NAMES
 
 CONSENT: Final = "Consent"
+CONSENT_CHANGED: Final = "ConsentChanged"
+"""Event: what a patient permits or denies is another than before."""
+
 SOURCES: Final = frozenset({"Encounter", "EpisodeOfCare", "CareTeam", "Patient", "Task", CONSENT})
 """Types that grants follow from."""
 
@@ -52,8 +55,8 @@ def derived(store: Store, type_: str, resource: Mapping[str, Any], attributes: R
     return Compiled(tuple(found))
 
 
-def keep(store: Store, scope: Scope, tx: Tx, reference: str, made: Compiled, attributes: RowAttributes) -> bool:
-    """Let the grants of a resource be those that were derived from it, as far as its writer has a say; True if any changed.
+def keep(store: Store, scope: Scope, tx: Tx, reference: str, made: Compiled, attributes: RowAttributes) -> frozenset[str]:
+    """Let the grants of a resource be those that were derived from it, as far as its writer has a say; returns the patients of whom any changed.
 
     Who has no say adds none: a relation that the resource does not name any more ends, and what a patient said stays as it was.
     """
@@ -63,11 +66,12 @@ def keep(store: Store, scope: Scope, tx: Tx, reference: str, made: Compiled, att
     if wanted and not store.access.decides(acting(scope, "consent" if consent else "relate"), attributes):
         known = {_same(grant) for grant in old}
         wanted = old if consent else [grant for grant in wanted if _same(grant) in known]
-    if set(wanted) == set(old):
-        return False
+    changed = frozenset(grant.patient for grant in set(wanted) ^ set(old))
+    if not changed:
+        return changed
     grant_table.remove_source(tx, reference)
     grant_table.add(tx, dict.fromkeys(wanted), TYPE_IDS)
-    return True
+    return changed
 
 
 def _same(grant: Grant) -> tuple[object, ...]:

@@ -45,14 +45,31 @@ def disclose(store: Store, tx: Tx, scope: Scope, recipient: Subject, references:
     Raises:
         Withheld: A policy does not let one of them go. The transaction must end; `withheld` records it.
     """
+    rows = may_disclose(store, tx, scope, recipient, references)
+    labels = sorted(frozenset().union(*(row.labels for row in rows)))
+    said = _record(scope, recipient, (version, *(row.reference for row in rows if not version.startswith(f"{row.reference}/"))), rows)
+    store.audit.change(tx, replace(said, reason=f"labels: {' '.join(labels)}" if labels else ""))
+
+
+def may_disclose(store: Store, tx: Tx, scope: Scope, recipient: Subject, references: Iterable[str]) -> list[Row]:
+    """Find what is told of, and see that all of it may go; nothing is recorded.
+
+    Args:
+        store: The store.
+        tx: Transaction in which it is decided.
+        scope: Who sends it.
+        recipient: As whom it is decided.
+        references: Everything that is told of.
+
+    Raises:
+        Withheld: A policy does not let one of them go.
+    """
     asking = Scope(recipient, ACTION, scope.request)
     rows = [row for row in (_row(tx, reference) for reference in dict.fromkeys(references)) if row is not None]
     kept = [row.reference for row in rows if current(tx, row.type, row.id, store.access.row_filter(asking, row.type)) is None]
     if kept:
         raise Withheld(kept)
-    labels = sorted(frozenset().union(*(row.labels for row in rows)))
-    said = _record(scope, recipient, (version, *(row.reference for row in rows if not version.startswith(f"{row.reference}/"))), rows)
-    store.audit.change(tx, replace(said, reason=f"labels: {' '.join(labels)}" if labels else ""))
+    return rows
 
 
 def withheld(store: Store, scope: Scope, recipient: Subject, references: Iterable[str]) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import secrets
 from html import escape
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import HTMLResponse, RedirectResponse
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 from starlette.routing import Route
 
 from smart_apps.client.launch import LaunchError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 LAUNCH_COOKIE_S = 300
 SESSION_COOKIE_S = 8 * 3600
+MAX_FORM = 1_000
 
 
 class Headers:
@@ -50,8 +51,18 @@ class Headers:
         await self._app(scope, receive, send_with_headers)
 
 
+async def _csrf(request: Request) -> str:
+    """Read what a form sends back of its session; nothing of a body that is none of our forms."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_FORM:
+            return ""
+    return parse_qs(body.decode("ascii", "replace")).get("csrf", [""])[0]
+
+
 class LaunchRoutes:
-    """GET launch, callback and leave, under the path of the app."""
+    """GET launch and callback, POST leave, under the path of the app."""
 
     def __init__(self, settings: AppSettings, launcher: Launcher, sessions: SessionStore) -> None:
         self._settings = settings
@@ -66,7 +77,7 @@ class LaunchRoutes:
         return [
             Route(f"{path}/launch", self.launch),
             Route(f"{path}/callback", self.callback),
-            Route(f"{path}/leave", self.leave),
+            Route(f"{path}/leave", self.leave, methods=["POST"]),
         ]
 
     def _cookie(self, response: Response, name: str, value: str, max_age_s: int) -> None:
@@ -100,9 +111,13 @@ class LaunchRoutes:
         return response
 
     async def leave(self, request: Request) -> Response:
-        """End the session, revoke its token, and go back to the EHR."""
-        session = self._sessions.close(request.cookies.get(self._settings.session_cookie))
+        """End the session whose form this is, revoke its token, and go back to the EHR."""
+        secret = request.cookies.get(self._settings.session_cookie)
+        session = self._sessions.find(secret)
         if session is not None:
+            if not secrets.compare_digest((await _csrf(request)).encode(), session.csrf.encode()):
+                return PlainTextResponse("This form is not of your session. Go back and try again.", status_code=403, headers={"Cache-Control": "no-store"})
+            self._sessions.close(secret)
             await run_in_threadpool(self._launcher.revoke, session)
         ancestors = self._settings.ancestors
         response = RedirectResponse(f"{ancestors[0] if ancestors else ''}/ehr/", status_code=303)

@@ -42,6 +42,7 @@ class AppSession:
         app_context: What the EHR's link said to the app, its own text.
         need_patient_banner: Whether the EHR leaves it to the app to say whose chart this is.
         sittings: Work in progress by what it is on, kept over a reload.
+        csrf: What every form of this session must send back.
     """
 
     issuer: str
@@ -55,6 +56,7 @@ class AppSession:
     app_context: str = ""
     need_patient_banner: bool = True
     sittings: dict[str, Any] = field(default_factory=dict, repr=False)
+    csrf: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
 
     def opened(self, type_: str) -> str:
         """Give the first open reference to a type; empty without one."""

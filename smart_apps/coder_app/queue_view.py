@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from smart_apps.coder_app.review import Review, task_to_review
-from smart_apps.coder_app.words import LEAVE, age, person_name, plain
+from smart_apps.coder_app.words import age, leave, person_name, plain
 from smart_apps.systems import BASE
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def show_queue(ehr: Ehr, session: AppSession) -> None:
     """List the open Tasks this person may see, oldest first."""
     left, right = st.columns([7, 1], vertical_alignment="center")
     left.title("Coding review queue")
-    right.html(LEAVE)
+    right.html(leave(session.csrf))
     tasks = ehr.search(
         "Task",
         code=f"{BASE}/CodeSystem/task|review-coding",

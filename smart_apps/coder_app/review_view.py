@@ -11,7 +11,7 @@ from smart_apps.coder_app.note import Span, note_text, note_title, segments
 from smart_apps.coder_app.note_view import mount, show_note
 from smart_apps.coder_app.outcome_view import show_outcome
 from smart_apps.coder_app.sitting import Sitting, give_back, open_sitting, refresh, submit
-from smart_apps.coder_app.words import LEAVE, person_name, plain
+from smart_apps.coder_app.words import leave, person_name, plain
 
 if TYPE_CHECKING:
     from smart_apps.client.sessions import AppSession
@@ -26,19 +26,19 @@ def show_review(ehr: Ehr, session: AppSession, reference: str) -> None:
     if sitting is None:
         sitting = open_sitting(ehr, reference, session.user)
         if sitting is None:
-            _header(None)
+            _header(session, None)
             st.warning("There is no such task for you.", icon=":material/lock:")
             return
         session.sittings[reference] = sitting
-    _header(sitting)
+    _header(session, sitting)
     if sitting.review.status == "completed":
         show_outcome(ehr, sitting)
     else:
         _work(ehr, session, sitting)
 
 
-def _header(sitting: Sitting | None) -> None:
-    left, queue, leave = st.columns([6, 1, 1], vertical_alignment="bottom")
+def _header(session: AppSession, sitting: Sitting | None) -> None:
+    left, queue, out = st.columns([6, 1, 1], vertical_alignment="bottom")
     with left:
         st.title("Coding review")
         if sitting is not None and sitting.review.patient:
@@ -48,7 +48,7 @@ def _header(sitting: Sitting | None) -> None:
     if queue.button("Queue", icon=":material/list:", width="stretch"):
         st.query_params["task"] = "queue"
         st.rerun()
-    leave.html(LEAVE)
+    out.html(leave(session.csrf))
 
 
 def _work(ehr: Ehr, session: AppSession, sitting: Sitting) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from chartloop.kernel import clock
@@ -11,7 +12,6 @@ from chartloop.kernel.errors import Invalid
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LEAVE = '<a class="leave" href="/leave" target="_self">Leave</a>'  # Streamlit's own link button opens another tab
 REASONS = {
     "below-threshold": "below the certified threshold",
     "not-billable": "not a billable leaf",
@@ -32,6 +32,11 @@ REJECTIONS = {
 }
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:])")
 MICROSECONDS_PER_MINUTE = 60_000_000
+
+
+def leave(csrf: str) -> str:
+    """Write the way out: a form of this session, which Streamlit's own buttons cannot send."""
+    return f'<form method="post" action="/leave"><input type="hidden" name="csrf" value="{escape(csrf)}"><button class="leave">Leave</button></form>'
 
 
 def plain(text: str) -> str:

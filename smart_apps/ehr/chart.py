@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from chartloop.kernel.access.break_glass import ACTION, TokenVisit, may_break
 from chartloop.kernel.access.rows import RowAttributes
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.errors import Forbidden, Gone, NotFound
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from fhir_server.repository import Repository
 
 Resource = dict[str, Any]
+CLINICAL = ("Condition", "Observation", "MedicationRequest", "Encounter", "DocumentReference")
+"""Types by which a chart is told to be closed: whoever may see none of them does not treat this patient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,32 @@ class Chart:
         """Tell whether this person could take up a resource of this type that is nobody's yet and carries no label."""
         row = RowAttributes(type=type_, labels=frozenset(), patient="", owner="", insurer="")
         return self._access.decides(self._scope("update"), row)
+
+    def is_closed(self, patient: str) -> bool:
+        """Tell whether the clinical record of a patient is closed to this person, by what the policies say and not by what is stored."""
+        rows = (RowAttributes(type_, frozenset(), f"Patient/{patient}", "", "") for type_ in CLINICAL)
+        return not any(self._repository.would_permit(self._scope("read"), row) for row in rows)
+
+    def may_break_glass(self, patient: str) -> bool:
+        """Tell whether this person may open this chart in an emergency."""
+        return may_break(self._access, TokenVisit(self._subject.session, self._subject), f"Patient/{patient}")
+
+    def break_glass(self, patient: str, code: str, reason: str) -> None:
+        """Open the chart to this session, in an emergency.
+
+        Raises:
+            ChartloopError: There is no such patient, the reason is none, or this person may not.
+        """
+        self._repository.break_glass(self._scope(ACTION), patient, code, reason)
+
+    def mend_glass(self, patient: str) -> None:
+        """Close the chart that this session opened."""
+        self._repository.mend_glass(self._scope(ACTION), patient)
+
+    @property
+    def glass_minutes(self) -> float:
+        """How long an emergency lasts."""
+        return self._repository.glass_minutes
 
     def read(self, reference: str) -> Resource | None:
         """Read a resource; None when for this person there is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
@@ -13,6 +14,8 @@ from smart_apps.ehr import views
 from smart_apps.ehr.cds_cards import MAX_APP_CONTEXT
 from smart_apps.ehr.cds_routes import FRAMED, cds_routes
 from smart_apps.ehr.ehr import check_csrf, current_session
+from smart_apps.ehr.emergency import open_charts
+from smart_apps.ehr.emergency_routes import emergency_routes
 from smart_apps.server.launches import LaunchContext
 from smart_apps.server.routes import COOKIE
 
@@ -30,13 +33,14 @@ def blueprint(ehr: Ehr) -> Blueprint:
     _doors(routes, ehr)
     _pages(routes, ehr)
     cds_routes(routes, ehr)
+    emergency_routes(routes, ehr, partial(_page, ehr))
     _launching(routes, ehr)
     _answers(routes, ehr)
     return routes
 
 
-def _page(template: str, session: EhrSession, chart: Chart, **facts: Any) -> str:
-    return render_template(f"ehr/{template}", session=session, places=views.places(chart), **facts)
+def _page(ehr: Ehr, template: str, session: EhrSession, chart: Chart, **facts: Any) -> str:
+    return render_template(f"ehr/{template}", session=session, places=views.places(chart), opened=open_charts(ehr.database, session), **facts)
 
 
 def _doors(routes: Blueprint, ehr: Ehr) -> None:
@@ -72,7 +76,7 @@ def _pages(routes: Blueprint, ehr: Ehr) -> None:
         session = current_session(ehr)
         chart = ehr.chart(session)
         name, page = request.args.get("name", "").strip(), request.args.get("page", "")
-        return _page("patients.html", session, chart, name=name, **views.patients(chart, name, page))
+        return _page(ehr, "patients.html", session, chart, name=name, **views.patients(chart, name, page))
 
     @routes.get("/patients/<id_>")
     def patient(id_: str) -> str:
@@ -81,20 +85,20 @@ def _pages(routes: Blueprint, ehr: Ehr) -> None:
         facts = views.patient(chart, id_)
         if facts is None:
             raise NotFound
-        return _page("patient.html", session, chart, apps=ehr.task_apps(), **facts)
+        return _page(ehr, "patient.html", session, chart, apps=ehr.task_apps(), **facts)
 
     @routes.get("/work")
     def work() -> str:
         session = current_session(ehr)
         chart = ehr.chart(session)
         facts = views.work(chart, session.subject.user, request.args.get("page", ""))
-        return _page("work.html", session, chart, apps=ehr.task_apps(), **facts)
+        return _page(ehr, "work.html", session, chart, apps=ehr.task_apps(), **facts)
 
     @routes.get("/claims")
     def claims() -> str:
         session = current_session(ehr)
         chart = ehr.chart(session)
-        return _page("claims.html", session, chart, **views.claims(chart, request.args.get("page", "")))
+        return _page(ehr, "claims.html", session, chart, **views.claims(chart, request.args.get("page", "")))
 
     @routes.get("/claims/<id_>")
     def claim(id_: str) -> str:
@@ -103,7 +107,7 @@ def _pages(routes: Blueprint, ehr: Ehr) -> None:
         facts = views.claim(chart, id_)
         if facts is None:
             raise NotFound
-        return _page("claim.html", session, chart, **facts)
+        return _page(ehr, "claim.html", session, chart, **facts)
 
 
 def _launching(routes: Blueprint, ehr: Ehr) -> None:

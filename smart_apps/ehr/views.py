@@ -69,6 +69,9 @@ def patient(chart: Chart, id_: str) -> dict[str, Any] | None:
         "tasks": tasks,
         "may_review": chart.may_take("Task"),
         "may_see_cards": may_see_cards(chart),
+        "closed": chart.is_closed(id_),
+        "may_break_glass": chart.may_break_glass(id_),
+        "glass_minutes": chart.glass_minutes,
     }
 
 

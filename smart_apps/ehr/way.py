@@ -30,7 +30,7 @@ STATES = {
     "277CA": {"WQ": "accepted", "U": "rejected"},
     "835": {"1": "processed", "2": "processed as secondary", "3": "processed as tertiary", "4": "denied", "22": "reversed"},
 }
-FAILED = frozenset({"error", "rejected", "cancelled", "failed", "denied"})
+FAILED = frozenset({"error", "rejected", "withheld", "cancelled", "failed", "denied"})
 UNDER_WAY = frozenset({"requested", "in-progress", "draft", "queued", "sending", "unknown", "partial", "not coded"})
 LAST = (("isa13", "837P"), ("claimresponse", "Payer's answer"), ("paymentreconciliation", "Payment"))
 

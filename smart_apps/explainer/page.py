@@ -26,20 +26,22 @@ def style() -> str:
     return (_HERE / "style.css").read_text("utf-8")
 
 
-def explanation(facts: dict[str, Any]) -> str:
-    """Write the page of one estimate; its drawings are markup of our own making, everything else is text."""
+def explanation(facts: dict[str, Any], csrf: str = "") -> str:
+    """Write the page of one estimate, with the way out where there is a session to end; its drawings are markup of our own making, everything else is text."""
     drawn = {name: Markup(facts[name]) for name in SVG}  # noqa: S704 drawing.py escapes every text and attribute  # nosec B704
-    return _environment().get_template("explanation.html").render({**facts, **drawn})
+    return _environment().get_template("explanation.html").render({**facts, **drawn, "csrf": csrf})
 
 
-def message(title: str, text: str) -> str:
+def message(title: str, text: str, csrf: str = "") -> str:
     """Write a page that says one thing."""
-    return _environment().get_template("message.html").render(title=title, text=text)
+    return _environment().get_template("message.html").render(title=title, text=text, csrf=csrf)
 
 
 def headers(ancestors: Sequence[str]) -> dict[str, str]:
     """Give the headers of every page."""
-    policy = ("default-src 'none'", "style-src 'self'", "base-uri 'none'", "form-action 'none'", f"frame-ancestors {' '.join(ancestors) or chr(39) + 'none' + chr(39)}")
+    # A browser applies form-action to the redirect that follows a form: leaving leads back to the EHR.
+    back = " ".join(("'self'", *ancestors[:1]))
+    policy = ("default-src 'none'", "style-src 'self'", "base-uri 'none'", f"form-action {back}", f"frame-ancestors {' '.join(ancestors) or chr(39) + 'none' + chr(39)}")
     return {
         "Content-Security-Policy": "; ".join(policy),
         "Cache-Control": "no-store",

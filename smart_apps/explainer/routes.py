@@ -64,19 +64,19 @@ class Explainer:
         try:
             return self._page(200, await run_in_threadpool(self._explain, session, request.query_params.get("estimate", "")))
         except NothingToExplainError as error:
-            return self._say(404, "Nothing to explain", str(error))
+            return self._say(404, "Nothing to explain", str(error), session.csrf)
         except SessionEndedError:
             return self._say(401, "Your session has ended", "Open the card in the EHR again.")
         except EhrError as error:
-            return self._say(502, "The EHR could not answer", str(error))
+            return self._say(502, "The EHR could not answer", str(error), session.csrf)
 
     def _explain(self, session: AppSession, chosen: str) -> str:
         found = read_explanation(FhirClient(session), session.patient, chosen or wanted(session.app_context))
         root = next((origin for origin in self._settings.ancestors if session.issuer.startswith(f"{origin}/")), "")
-        return page.explanation(facts(found, banner=session.need_patient_banner, labels=f"{root}{LABELS}"))
+        return page.explanation(facts(found, banner=session.need_patient_banner, labels=f"{root}{LABELS}"), session.csrf)
 
-    def _say(self, status: int, title: str, text: str) -> Response:
-        return self._page(status, page.message(title, text))
+    def _say(self, status: int, title: str, text: str, csrf: str = "") -> Response:
+        return self._page(status, page.message(title, text, csrf))
 
     def _page(self, status: int, body: str) -> Response:
         return HTMLResponse(body.encode("utf-8", "replace"), status, headers=self._headers)

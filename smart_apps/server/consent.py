@@ -21,6 +21,7 @@ from smart_apps.server.answers import back, closed, failed, unsayable
 from smart_apps.server.auditing import DONE, REFUSED, record
 from smart_apps.server.codes import AuthorizationCode
 from smart_apps.server.pending import Pending
+from smart_apps.server.scope_parts import kept, parts
 from smart_apps.server.scope_words import is_fixed, scope_words, writes
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ class Consent:
             name, page = request.args.get("name", "").strip(), request.args.get("page", "")
             found = picking.rows(self._charts()(session.subject), asked, name, page)
             return closed(Response(render_template("smart/pick.html", name=name, what=asked.wants[0], **found, **facts)), asked.redirect_uri)
-        listed = [{"scope": text, "words": scope_words(text), "fixed": is_fixed(text), "writes": writes(text)} for text in asked.scope.split()]
+        enforceable = self.server.enforceable
+        listed = [{"scope": text, "words": scope_words(text), "fixed": is_fixed(text), "writes": writes(text), "parts": parts(text, enforceable)} for text in asked.scope.split()]
         patient = self._name(session, asked.context.patient)
         return closed(Response(render_template("smart/consent.html", scopes=listed, patient=patient, **facts)), asked.redirect_uri)
 
@@ -111,11 +113,21 @@ class Consent:
                 self.database.write(lambda tx: pending.change(tx, secret, changed))
                 return closed(self._go(f"{PAGE}?{urlencode({'request': secret})}"))
             return self._taken(session, secret, changed, changed.scope.split())
-        ticked = frozenset(request.form.getlist("scope"))
-        kept = [text for text in asked.scope.split() if text in ticked or is_fixed(text)]
-        if request.form.get("decision") != "allow" or all(map(is_fixed, kept)):
+        left = self._left(asked)
+        if request.form.get("decision") != "allow" or all(map(is_fixed, left)):
             return self._deny(session, secret, asked)
-        return self._taken(session, secret, asked, kept)
+        return self._taken(session, secret, asked, left)
+
+    def _left(self, asked: Pending) -> list[str]:
+        """Give the scopes that are still ticked, of those in parts the parts."""
+        ticked, offered, ticked_parts = (frozenset(request.form.getlist(name)) for name in ("scope", "parts", "part"))
+        left: dict[str, None] = {}
+        for text in asked.scope.split():
+            if text in offered and text in ticked:
+                left |= dict.fromkeys(kept(text, ticked_parts, self.server.enforceable))
+            elif text in ticked or is_fixed(text):
+                left[text] = None
+        return list(left)
 
     def _charts(self) -> Charts:
         if self.charts is None:

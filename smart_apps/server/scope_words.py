@@ -6,6 +6,7 @@ import re
 from urllib.parse import unquote
 
 from chartloop.kernel.access.smart_scopes import SmartScope, parse
+from smart_apps.server.scope_kinds import KINDS
 
 _CONTEXT = {
     "openid": "Know that it is you who signed in",
@@ -18,7 +19,7 @@ _CONTEXT = {
     "launch/encounter": "Know which visit is open",
 }
 _WHOSE = {"patient": "of this patient", "user": "that you may see", "system": "of everybody"}
-_NOUNS = {
+NOUNS = {
     "*": "everything",
     "AllergyIntolerance": "allergies",
     "Appointment": "appointments",
@@ -40,6 +41,16 @@ _NOUNS = {
     "RiskAssessment": "estimates of risk",
     "Task": "tasks",
 }
+_KIND = "category"
+_CRITERIA = {
+    "category": "of the kind {}",
+    "class": "of the kind {}",
+    "code": "with the code {}",
+    "clinical-status": "that are {}",
+    "status": "that are {}",
+    "type": "of the type {}",
+    "verification-status": "that are {}",
+}
 _VERBS = {"c": "add", "u": "change", "d": "delete"}
 _WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
@@ -54,19 +65,18 @@ def _resource(scope: SmartScope) -> str:
     verbs = ["see"] if set(scope.letters) & {"r", "s"} else []
     verbs += [_VERBS[letter] for letter in scope.letters if letter in _VERBS]
     said = verbs[0] if len(verbs) == 1 else f"{', '.join(verbs[:-1])} and {verbs[-1]}"
-    what = _NOUNS.get(scope.type) or f"every {_WORDS.sub(' ', scope.type)}"
-    return f"{said.capitalize()} {what} {_WHOSE[scope.context]}{_where(scope.query)}"
+    asked = [(name, [each.rpartition("|")[2] for each in value.split(",")]) for name, _, value in (unquote(pair).partition("=") for pair in scope.query.split("&") if pair)]
+    kinds = _kinds(scope.type, asked)
+    what = kinds or NOUNS.get(scope.type) or f"every {_WORDS.sub(' ', scope.type)}"
+    only = " and ".join(_CRITERIA.get(name, f"with {name.replace('-', ' ')} {{}}").format(" or ".join(codes)) for name, codes in asked if not (kinds and name == _KIND))
+    return f"{said.capitalize()} {what} {_WHOSE[scope.context]}{f', only those {only}' if only else ''}"
 
 
-def _where(query: str) -> str:
-    if not query:
-        return ""
-    parts = []
-    for pair in query.split("&"):
-        name, _, value = unquote(pair).partition("=")
-        codes = " or ".join(each.rpartition("|")[2] for each in value.split(","))
-        parts.append(f"{name} {codes}")
-    return f", with {' and '.join(parts)} only"
+def _kinds(type_: str, asked: list[tuple[str, list[str]]]) -> str:
+    """Name the kinds of entries that a scope is limited to, if each of them has a name."""
+    known = KINDS.get(type_, {})
+    wanted = [codes for name, codes in asked if name == _KIND]
+    return " or ".join(known[code][1] for code in wanted[0]) if len(wanted) == 1 and all(code in known for code in wanted[0]) else ""
 
 
 def is_fixed(text: str) -> bool:

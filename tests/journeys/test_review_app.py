@@ -102,7 +102,7 @@ def test_a_coder_reviews_a_chart_from_launch_to_submission(page: "Page", world: 
     picture(page, "submitted")
     _check_output(world)
 
-    page.get_by_role("link", name="Leave").click()
+    page.get_by_role("button", name="Leave").click()
     page.get_by_role("heading", name="EHR").wait_for()
     page.goto(world.app)
     page.get_by_text("Open this app from your EHR").wait_for()

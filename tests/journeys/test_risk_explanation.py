@@ -109,7 +109,7 @@ def test_a_clinician_gets_from_the_chart_over_a_card_to_the_explanation(page: "P
     page.get_by_role("row", name="Systolic blood pressure").get_by_role("link").click()
     page.locator("#record-2").get_by_text("92 mmHg").wait_for()
     picture(page, "record")
-    page.get_by_role("link", name="Back to the EHR").click()
+    page.get_by_role("button", name="Back to the EHR").click()
     page.get_by_role("heading", name="Patients").wait_for()
     page.goto(f"{hospital.apps}/explain/")
     page.get_by_role("heading", name="Open this page from your EHR").wait_for()

@@ -59,6 +59,13 @@ class TokenVisit(NamedTuple):
     subject: Subject
 
 
+def may_break(access: Access, session: Visit, patient: str) -> bool:
+    """Whether somebody has the right at all: a person who treats, in a session. It looks at nothing that is stored."""
+    subject = session.subject
+    row = RowAttributes("Patient", frozenset(), patient, "", "", patient.partition("/")[2])
+    return bool(session.id and subject.user) and access.decides(Scope(subject, ACTION), row)
+
+
 def require_glass(access: Access, session: Visit, patient: str, code: str, reason: str) -> None:
     """Refuse what may not break the glass, before anything is stored.
 
@@ -66,9 +73,7 @@ def require_glass(access: Access, session: Visit, patient: str, code: str, reaso
         Invalid: The code is not listed, or the reason is blank or too long.
         Forbidden: This role, or a subject without a name or a session, has no such right.
     """
-    subject = session.subject
-    row = RowAttributes("Patient", frozenset(), patient, "", "", patient.partition("/")[2])
-    if not session.id or not subject.user or not access.decides(Scope(subject, ACTION), row):
+    if not may_break(access, session, patient):
         raise Forbidden("Breaking the glass needs a person who treats, and a session.")
     if code not in REASONS:
         raise Invalid(f"A coded reason is needed, one of {', '.join(REASONS)}.", code="value", expression="Parameters.parameter.where(name='code')")
@@ -120,11 +125,16 @@ def mend_glass(tx: Tx, audit: Audit, session: Visit, patient: str, *, request: s
 
 def broken(reading: Session, session: str) -> frozenset[str]:
     """Patients whose glass a session has broken, now."""
+    return frozenset(broken_until(reading, session))
+
+
+def broken_until(reading: Session, session: str) -> Mapping[str, int]:
+    """When each chart closes again whose glass a session has broken, in microseconds."""
     if not session:
-        return frozenset()
+        return {}
     now = clock.now_us()
-    found = reading.all("SELECT patient FROM access_grant WHERE session = ? AND kind = ? AND starts <= ? AND ends > ?", (session, GLASS, now, now))
-    return frozenset(str(row[0]) for row in found)
+    sql = "SELECT patient, MAX(ends) FROM access_grant WHERE session = ? AND kind = ? AND starts <= ? AND ends > ? GROUP BY patient"
+    return {str(patient): int(ends) for patient, ends in reading.all(sql, (session, GLASS, now, now))}
 
 
 def _end(tx: Tx, session: str, patient: str, now: int) -> int:

@@ -21,7 +21,7 @@ from chartloop.kernel.access.expression import FALSE, Node
 from chartloop.kernel.access.folding import junction
 from chartloop.kernel.access.grant_sql import Slots, fill, slots_of
 from chartloop.kernel.access.grants import FACTS, PERSONAL, Grant, GrantSource, NoGrants, facts
-from chartloop.kernel.access.granular import Marker, enforceable, nothing, selected
+from chartloop.kernel.access.granular import Marker, enforceable, nothing, selected, unmet
 from chartloop.kernel.access.policy_set import PolicySet, load
 from chartloop.kernel.access.residuals import Rule, authorize, decision, for_type, residuals, used
 from chartloop.kernel.access.rows import RowAttributes, RowFilter
@@ -164,22 +164,35 @@ class Access:
         """Names (@id) of the policies that permit a row; empty when it is denied."""
         return tuple(sorted(self._policies.annotations[key]["id"] for key in self._permits(scope, row, None)))
 
-    def reasons(self, scope: Scope, row: RowAttributes) -> Explanation:
-        """Name every policy that speaks for or against a row, whatever the decision."""
+    def scope_filter(self, scope: Scope, type_: str) -> RowFilter:
+        """SQL over a row of table resource that holds where the SMART scopes reach it, whatever the policies say."""
+        return compile_filter(self._plan(_key(scope.subject), scope.action, type_).scopes, scope.subject)
+
+    def reasons(self, scope: Scope, row: RowAttributes, *, reached: bool | None = None) -> Explanation:
+        """Name every policy that speaks for or against a row, whatever the decision.
+
+        Args:
+            scope: Who asks for what.
+            row: The row.
+            reached: Whether the row passed `scope_filter`; None where nobody looked, so that scopes with search parameters reach nothing.
+        """
         subject = _key(scope.subject)
         plan = self._plan(subject, scope.action, row.type)
         true = self._facts(scope.subject, plan, row, None)
         seen = replace(row, facts=true)
         held = [rule for rule in plan.rules if holds(rule.condition, seen)]
-        permitted, shown = self.decides(scope, row), self.elements(scope, row)
+        through = holds(plan.scopes, row) if reached is None else reached
+        permitted = through and bool(self._permits(scope, row, None, found=through))
+        shown = self.elements(scope, row) if permitted else frozenset()
         return Explanation(
             permitted,
             tuple(sorted((rule.id, rule.elements) for rule in held if rule.effect == "permit")),
             tuple(sorted(rule.id for rule in held if rule.effect == "forbid")),
-            holds(plan.scopes, row),
+            through,
             tuple(sorted(true)),
             tuple(sorted(plan.used)),
             tuple(sorted(shown)) if shown is not None else None,
+            () if through else tuple(unmet(scope.subject.scopes, scope.action, row.type, self._marker, otherwise=holds(selected(plan.scopes), row))),
         )
 
     def _permits(self, scope: Scope, row: RowAttributes, known: Sequence[Grant] | None, *, found: bool = False) -> frozenset[str]:

@@ -17,6 +17,7 @@ class Explanation:
         facts: Grants that hold for this subject and this row ("treated", "brokenGlass" …).
         asked: Attributes that the policies looked at for this role, action and type.
         elements: Element paths that are shown; None = all of them.
+        narrowed: Scopes with search parameters that speak of the type and do not reach the row, each with why.
     """
 
     permitted: bool
@@ -26,3 +27,4 @@ class Explanation:
     facts: tuple[str, ...]
     asked: tuple[str, ...]
     elements: tuple[str, ...] | None
+    narrowed: tuple[tuple[str, str], ...] = ()

@@ -8,8 +8,9 @@ Spec: https://hl7.org/fhir/smart-app-launch/STU2.2/scopes-and-launch-context.htm
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
+from urllib.parse import unquote
 
 from chartloop.kernel.access.expression import FALSE, Attr, Const, Node, Op
 from chartloop.kernel.access.folding import junction
@@ -45,6 +46,28 @@ def enforceable(text: str, marker: Marker) -> bool:
         return scope is not None
     marks = marker(scope.type, scope.query) if scope.type != "*" and set(scope.letters) <= _LETTERS else None
     return bool(marks) and all(marks or ())
+
+
+def unmet(scopes: Iterable[str], action: str, type_: str, marker: Marker, *, otherwise: bool) -> Iterator[tuple[str, str]]:
+    """Name the scopes with search parameters that speak of a type, each with why it does not reach a row that none of them reaches.
+
+    Args:
+        scopes: Of the token.
+        action: Interaction word.
+        type_: Resource type.
+        marker: Reads the search parameters.
+        otherwise: Whether some scope would reach the row if it had the codes that are asked for.
+    """
+    for text in scopes:
+        scope = parse(text)
+        if scope is None or not scope.query or scope.type not in {"*", type_}:
+            continue
+        if action not in ACTIONS:
+            yield text, "search parameters grant reading and searching alone"
+        elif not enforceable(text, marker):
+            yield text, "its search parameters cannot be enforced exactly, so it grants nothing"
+        elif otherwise:
+            yield text, f"it asks for {unquote(scope.query)}, which this row does not have"
 
 
 def selected(node: Node) -> Node:

@@ -15,10 +15,12 @@ from werkzeug.test import Client, TestResponse
 
 from cds_hooks import routes, tables  # noqa: F401  (declares what the database fixture makes)
 from cds_hooks.chart import Chart
+from cds_hooks.ehrs import EhrRule, Ehrs
 from cds_hooks.feedback_log import FeedbackLog
 from cds_hooks.risk_card import Surroundings
 from cds_hooks.shown_log import ShownLog
 from cds_hooks.stroke_risk import StrokeRisk
+from chartloop.ehrs_elsewhere import asking
 from chartloop.kernel import auth, auth_tables  # noqa: F401  (declares its table)
 from chartloop.kernel import tables as kernel_tables  # noqa: F401
 from chartloop.kernel.access.engine import Access
@@ -62,10 +64,13 @@ class World:
     labels: dict[str, Any] = field(default_factory=lambda: {PREVENT: LABEL})
     validated: set[str] = field(default_factory=lambda: {LIGHTGBM})
     per_day: int = 5
+    rules: tuple[EhrRule, ...] = ()
 
     def __post_init__(self) -> None:
         around = Surroundings(ROOT, "http://127.0.0.1:8501/explain/launch", KEY, 365 * 86_400 * 1_000_000, lambda model: model in self.validated, lambda model: model in self.labels)
-        chart = Chart(self.repository, lambda token: auth.authenticate(self.database, token), FHIR)
+        engine = Subject(id="engine:cds", role="risk-engine", scopes=("system/*.cruds",))
+        ehrs = Ehrs(self.rules, self.repository, engine, self.audit, asking(allow_private=True, timeout_s=5.0))
+        chart = Chart(self.repository, lambda token: auth.authenticate(self.database, token), FHIR, ehrs)
         log = FeedbackLog(self.database, self.audit, self.per_day)
         app = Flask(__name__)
         app.register_blueprint(routes.blueprint(routes.Cds(StrokeRisk(chart, around, ShownLog(self.audit, chart.authenticate, FHIR)), log, self.labels.get, KEY, 200_000)))

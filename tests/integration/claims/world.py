@@ -30,6 +30,7 @@ from claims.mapping import systems as s
 from claims.payers.answering import AnsweringConsumer
 from claims.payers.breaker import Breakers
 from claims.payers.client import PayerClient
+from claims.payers.departure import Departure
 from claims.payers.directory import Directory
 from claims.payers.mailbox import Mailboxes
 from claims.payers.sending import SendingConsumer
@@ -65,7 +66,7 @@ class World:
         self.mailboxes = Mailboxes(database, self.outbox, self.directory, self.client, self.breakers, self.audit)
         self.release = Release(self.chart, database, self.outbox, self.settings, PAYER)
         self.jobs = ClaimConsumer(self.chart, Assembly(self.chart), self.release)
-        self.sending = SendingConsumer(database, self.chart, self.directory, self.client, self.breakers, self.audit, retry_s=0.1)
+        self.sending = SendingConsumer(database, self.chart, self.directory, self.client, self.breakers, self.audit, Departure(database, self.chart, PAYER), retry_s=0.1)
         self.answering = AnsweringConsumer(database, self.chart, self.directory)
         settings = WorkerSettings(poll_interval_s=0.05, backoff_s=0.05, attempts=6, lease_s=3.0)
         consumers = [self.jobs, self.sending, self.answering]

@@ -55,6 +55,22 @@ def test_a_decision_is_explained(data, capsys):
     assert "scopes do not reach" in said(capsys, "explain", "--data", str(data), "--subject", "clinician", "--resource", "Observation/o", "--scope", "user/Patient.r")
 
 
+@pytest.mark.conformance("Command line", "access explain says of a row that a scope with search parameters closes which one it is, and what it asks for")
+def test_a_scope_with_search_parameters_says_why_it_closes_a_row(data, capsys):
+    def asked(scope, *more):
+        return said(capsys, "explain", "--data", str(data), "--subject", "clinician", "--resource", "Observation/o", "--scope", scope, *more)
+
+    assert "read Observation/o: permitted" in asked("user/Observation.rs?status=final")
+    assert "permits: clinicians-read-the-chart" in asked("user/Observation.rs?status=final")
+    denied = asked("user/Observation.rs?status=preliminary user/Patient.rs?gender=female")
+    assert "read Observation/o: denied" in denied
+    assert "user/Observation.rs?status=preliminary: it asks for status=preliminary, which this row does not have" in denied
+    assert "gender" not in denied
+    assert "it grants nothing" in asked("user/Observation.rs?date=ge2020")
+    assert "grant reading and searching alone" in asked("user/Observation.cruds?status=final", "--action", "update")
+    assert "which this row" not in asked("patient/Observation.rs?status=final", "--patient", "another")
+
+
 @pytest.mark.conformance("Command line", "access labels says which rule and which element labelled a resource, and no word of it")
 def test_labels_are_explained(data, capsys):
     assert said(capsys, "labels", "--data", str(data), "--patient", "p").splitlines() == [

@@ -53,6 +53,12 @@ class Browser:
 
         return anyio.run(ask)
 
+    def post(self, path: str, data: dict[str, str] | None = None) -> httpx.Response:
+        async def send() -> httpx.Response:
+            return await self._client.post(path, data=data or {})
+
+        return anyio.run(send)
+
 
 @pytest.fixture
 def launcher() -> FakeLauncher:
@@ -83,7 +89,7 @@ def test_a_launch_sends_the_browser_to_the_ehr_and_back_into_a_session(browser: 
 
 @pytest.mark.conformance("Attacks", "99: only the registered EHR may frame the app")
 def test_only_the_registered_ehr_may_frame_the_app(browser: Browser) -> None:
-    answer = browser.get("/leave")
+    answer = browser.post("/leave")
     assert answer.headers["content-security-policy"] == "frame-ancestors 'self' https://ehr.example"
     assert answer.headers["referrer-policy"] == "no-referrer"
 
@@ -112,7 +118,11 @@ def test_what_is_no_launch_opens_nothing_and_says_so(browser: Browser, path: str
 def test_leaving_ends_the_session_and_revokes_the_token(browser: Browser, launcher: FakeLauncher) -> None:
     secret = store().open(AT_WORK)
     browser.cookies.set(SESSION_COOKIE, secret)
-    answer = browser.get("/leave")
+    assert browser.get("/leave").status_code == 405
+    assert browser.post("/leave", data={"csrf": "of another session"}).status_code == 403
+    assert launcher.revoked == []
+    assert store().find(secret) == AT_WORK
+    answer = browser.post("/leave", data={"csrf": AT_WORK.csrf})
     assert (answer.status_code, answer.headers["location"]) == (303, "https://ehr.example/ehr/")
     assert launcher.revoked == [AT_WORK]
     assert store().find(secret) is None

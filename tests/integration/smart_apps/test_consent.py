@@ -1,7 +1,11 @@
 """Standalone launch: a person signs in, chooses a patient, and allows what they want to allow."""
 
+import re
+from typing import Any
+
 import pytest
 
+from smart_apps.server.scope_words import scope_words
 from tests.integration.smart_apps.oauth_world import ANNA, CALLBACK, OWN, PUBLIC, ROOT, World, back, code_of, world
 
 __all__ = ["world"]
@@ -74,6 +78,65 @@ def test_a_person_unticks_scopes_and_the_app_gets_the_rest(world: World) -> None
     assert "refresh_token" not in token
     assert world.fhir("Observation/lab-anna", token["access_token"]).status_code == 200
     assert world.fhir("Patient/anna", token["access_token"]).status_code == 403
+
+
+KIND = "patient/Observation.rs?category=http://terminology.hl7.org/CodeSystem/observation-category|"
+
+
+@pytest.mark.conformance(SMART, "370: a person keeps a kind of entries of a type, and the token reaches these alone")
+def test_a_person_leaves_out_kinds_of_entries_and_the_app_gets_the_others(world: World) -> None:
+    text, request, csrf = world.page(world.launched(PUBLIC, scope="launch patient/Observation.rs"))
+    for words in ("Leave out a part", "See laboratory results of this patient", "See vital signs, such as blood pressure and weight of this patient"):
+        assert words in text
+    answer = world.answer(request, csrf, decision="allow", scope=["patient/Observation.rs"], parts=["patient/Observation.rs"], part=[f"{KIND}laboratory", "user/*.cruds"])
+    token = world.exchange(code_of(answer), PUBLIC).get_json()
+    assert token["scope"] == f"launch {KIND}laboratory"
+    assert world.fhir("Observation/lab-anna", token["access_token"]).status_code == 200
+    assert world.fhir("Observation/vital-anna", token["access_token"]).status_code == 404
+
+
+@pytest.mark.conformance(SMART, "78: of everything an app asked for a person keeps the types they want to share")
+def test_a_person_leaves_out_types_of_everything(world: World) -> None:
+    text, request, csrf = world.page(world.launched(PUBLIC, scope="launch patient/*.rs"))
+    assert "See vaccinations of this patient" in text
+    answer = world.answer(request, csrf, decision="allow", scope=["patient/*.rs"], parts=["patient/*.rs"], part=["patient/Patient.rs", "patient/Observation.rs"])
+    token = world.exchange(code_of(answer), PUBLIC).get_json()
+    assert token["scope"] == "launch patient/Observation.rs patient/Patient.rs"
+    assert world.fhir("Condition?patient=anna", token["access_token"]).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("form", "granted"),
+    [
+        ({"scope": ["patient/Condition.rs"], "parts": ["patient/Condition.rs"], "part": "all"}, "launch patient/Condition.rs"),
+        ({"scope": ["patient/Condition.rs"], "parts": ["patient/Condition.rs"], "part": []}, ""),
+        ({"scope": [], "parts": ["patient/Condition.rs"], "part": "all"}, ""),
+    ],
+)
+def test_all_parts_are_the_scope_itself_and_no_part_is_nothing(world: World, form: dict[str, Any], granted: str) -> None:
+    text, request, csrf = world.page(world.launched(PUBLIC, scope="launch patient/Condition.rs"))
+    every = re.findall(r'name="part" value="([^"]+)"', text)
+    assert len(every) == 3
+    answer = world.answer(request, csrf, decision="allow", **{**form, "part": every if form["part"] == "all" else form["part"]})
+    if granted:
+        assert world.exchange(code_of(answer), PUBLIC).get_json()["scope"] == granted
+    else:
+        assert back(answer)["error"] == "access_denied"
+
+
+@pytest.mark.parametrize(
+    ("scope", "words"),
+    [
+        ("patient/Observation.rs?category=laboratory", "See laboratory results of this patient"),
+        ("patient/Observation.r?category=http://terminology.hl7.org/CodeSystem/observation-category|laboratory,vital-signs", "See laboratory results or vital signs, such as blood pressure and weight of this patient"),
+        ("user/Condition.rs?category=health-concern&clinical-status=active", "See health concerns that you may see, only those that are active"),
+        ("patient/Observation.rs?code=http://loinc.org|2339-0", "See measurements and results of this patient, only those with the code 2339-0"),
+        ("patient/Observation.rs?category=made-up", "See measurements and results of this patient, only those of the kind made-up"),
+        ("patient/MedicationRequest.rs?intent=order", "See prescriptions of this patient, only those with intent order"),
+    ],
+)
+def test_a_scope_with_search_parameters_is_said_in_words(scope: str, words: str) -> None:
+    assert scope_words(scope) == words
 
 
 def test_a_form_cannot_grant_what_was_not_asked_for(world: World) -> None:

@@ -1,6 +1,7 @@
 """The explanation page over the whole way: EHR launch, token, FHIR over real HTTP, page; as an app of the product's own server."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -105,6 +106,12 @@ class Browser:
 
         return anyio.run(ask)
 
+    def post(self, path: str, **form: str) -> httpx.Response:
+        async def send() -> httpx.Response:
+            return await self._client.post(path, data=form)
+
+        return anyio.run(send)
+
 
 @pytest.fixture
 def database_url(tmp_path: Path) -> str:
@@ -192,10 +199,14 @@ def test_nobody_gets_in_without_a_launch_and_a_session_ends_with_its_token(hospi
     assert "Your session has ended" in answer.text
 
 
-@pytest.mark.conformance("Explanation page", "leaving revokes the token")
+@pytest.mark.conformance("Explanation page", "leaving is a form of the own session, and revokes the token")
 def test_leaving_revokes_the_token(hospital: Hospital) -> None:
     browser = hospital.launched(LaunchContext(patient="anna", app_context=CARD))
-    answer = browser.get("/explain/leave")
+    assert browser.get("/explain/leave").status_code == 405
+    assert browser.post("/explain/leave").status_code == 403
+    assert browser.get("/explain/").status_code == 200
+    csrf = re.findall(r'name="csrf" value="([^"]+)"', browser.get("/explain/").text)[0]
+    answer = browser.post("/explain/leave", csrf=csrf)
     assert (answer.status_code, answer.headers["location"]) == (303, f"{hospital.root}/ehr/")
     with hospital.database.read() as db:
         assert db.all("select revoked from access_token") == [(1,)]

@@ -116,7 +116,7 @@ def test_the_page_needs_no_script(chart: Chart) -> None:
     assert " style=" not in html
     assert not re.search(r"\son\w+=", html)
     policy = page.headers(("https://ehr.example",))["Content-Security-Policy"]
-    assert policy == "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors https://ehr.example"
+    assert policy == "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self' https://ehr.example; frame-ancestors https://ehr.example"
     assert page.headers(())["Content-Security-Policy"].endswith("frame-ancestors 'none'")
 
 
