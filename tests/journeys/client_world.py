@@ -3,7 +3,7 @@
 import json
 import shlex
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +29,6 @@ from tests.journeys.snippets import command_line
 PASSWORD = "seven quiet herons"
 LABORATORY = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "laboratory"}]}
 GLUCOSE = {"coding": [{"system": "http://loinc.org", "code": "2339-0"}]}
-APPS = ("growth-chart", "signed-chart", "desk-tool", "feed")
 
 
 @dataclass
@@ -59,8 +58,8 @@ class ClientWorld:
 
 
 @contextmanager
-def client_world(data: Path) -> Iterator[ClientWorld]:
-    """Start it all, and end it."""
+def client_world(data: Path, apps: Sequence[str]) -> Iterator[ClientWorld]:
+    """Start it all with some of the apps that the documentation registers, and end it."""
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
         port, mllp = one.getsockname()[1], two.getsockname()[1]
     root = f"http://127.0.0.1:{port}"
@@ -69,7 +68,7 @@ def client_world(data: Path) -> Iterator[ClientWorld]:
         world = ClientWorld(root, app)
         _keys(world, data)
         operator = _people(data, root)
-        for name in APPS:
+        for name in apps:
             _register(world, data, name, said)
         parts.start("serve", ["chartloop", "serve"], said, ready=f"{root}/readyz")
         _chart(root, operator)

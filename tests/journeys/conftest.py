@@ -28,8 +28,8 @@ def browser() -> Iterator[Browser]:
         pytest.skip(f"no browser: {error}")
 
 
-@pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClientWorld]:
-    """Give one server with a chart, people and registered apps, for every client library."""
-    with client_world(tmp_path_factory.mktemp("clients")) as world:
+@pytest.fixture(scope="module")
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClientWorld]:
+    """Give one server with a chart, people and the APPS of a module."""
+    with client_world(tmp_path_factory.mktemp("clients"), request.module.APPS) as world:
         yield world

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
+APPS = ("growth-chart", "signed-chart")
 PAGES = ("launch.html", "standalone.html", "index.html", "signed.html")
 CLIENT = "FHIR.oauth2.ready().then((client) => "
 

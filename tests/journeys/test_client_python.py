@@ -1,8 +1,6 @@
 """PyPI `fhirclient` 4.4 and `fhirpy` 2.3, unmodified, against a real server: the programs of docs/howto/use-client-libraries.md."""
 
 import asyncio
-import base64
-import hashlib
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -21,6 +19,7 @@ from tests.journeys.http_person import HttpPerson
 from tests.journeys.snippets import printed
 
 pytestmark = pytest.mark.long
+APPS = ("growth-chart", "desk-tool", "feed")
 PYTHON = "PyPI fhirclient 4.4"
 
 
@@ -94,17 +93,16 @@ def test_python_fhirclient_is_launched_from_the_ehr_and_refreshes(served: Client
     smart.server.session.close()
 
 
-@pytest.mark.conformance("Real clients", "a client that sends no PKCE challenge is refused, whatever its library")
-def test_a_library_without_pkce_is_refused(served: ClientWorld, anna: HttpPerson) -> None:
-    smart = FHIRClient(settings={"app_id": "desk-tool", "app_secret": served.secrets["desk-tool"], "api_base": f"{served.root}/fhir",
-                                 "redirect_uri": f"{served.app.origin}/callback", "scope": "patient/Patient.rs"})  # fmt: skip
-    bare = re.sub(r"&code_challenge(_method)?=[^&]*", "", smart.authorize_url)
+@pytest.mark.conformance("Real clients", f"{PYTHON}: public client, scopes of version 1; without its PKCE challenge it is refused")
+def test_python_fhirclient_is_refused_without_its_challenge(served: ClientWorld, anna: HttpPerson) -> None:
+    settings = {"app_id": "growth-chart", "api_base": f"{served.root}/fhir", "redirect_uri": f"{served.app.origin}/index.html", "scope": "patient/Patient.read patient/Observation.read"}
+    smart = FHIRClient(settings=settings)
+    address = smart.authorize_url
     with pytest.raises(Exception, match="PKCE with code_challenge_method S256 is required of every client"):
-        smart.handle_callback(anna.sent_back(bare))
-    verifier = smart.server.auth.code_verifier
-    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
-    smart.handle_callback(anna.sent_back(f"{bare}&code_challenge={challenge}&code_challenge_method=S256"))
+        smart.handle_callback(anna.sent_back(re.sub(r"&code_challenge(_method)?=[^&]*", "", address)))
+    smart.handle_callback(anna.sent_back(address))
     assert smart.patient.name[0].family == "Nowak"
+    assert smart.launch_context["scope"].split() == ["launch/patient", "patient/Patient.read", "patient/Observation.read"]
     smart.server.session.close()
 
 
