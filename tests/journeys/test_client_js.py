@@ -150,6 +150,20 @@ def test_an_app_proves_itself_with_a_key(page: "Page", world: ClientWorld, alg: 
     assert len(shown(page)) == 5
 
 
+@pytest.mark.conformance("Real clients", "JavaScript fhirclient 2.6 with a key: it sends no assertion with a refresh, so the refresh is refused as invalid_client")
+def test_a_refresh_without_a_proof_is_refused_to_an_app_with_a_key(page: "Page", world: ClientWorld) -> None:
+    world.app.files["private-key.json"] = json.dumps(world.keys["ES384"].as_dict(private=True)).encode()
+    world.app.files["offline.html"] = world.app.files["signed.html"].replace(b"openid", b"openid offline_access")
+    page.goto(f"{world.app.origin}/offline.html")
+    page.wait_for_url("**/login?next=*")
+    signed_in(page)
+    page.click("button[aria-label*='Nowak']")
+    shown(page)
+    refused = asked(page, "client.refresh()")
+    assert refused["status"] == 400
+    assert "invalid_client" in refused["said"]
+
+
 @pytest.mark.conformance("Real clients", "a page of an origin that nobody registered reads neither tokens nor resources, and public descriptions alone")
 def test_a_page_of_an_origin_that_nobody_registered_reads_nothing(page: "Page", world: ClientWorld) -> None:
     opened_from_the_chart(page, world)
