@@ -152,7 +152,7 @@ class Api:
         """Answer POST Type."""
 
         def work(call: Call) -> HttpAnswer:
-            written = self._door.create(call.scope, call.body, type_=type_, if_none_exist=if_none_exist(call.environ))
+            written = self._door.create(call.scope, call.body, type_=type_, if_none_exist=if_none_exist(call.environ, call.query))
             return self._written(call, written)
 
         return self._do(environ, "create", type_, "", work)

@@ -13,13 +13,13 @@ import click
 from chartloop.cli.options import data_option, json_option, settings_of
 
 if TYPE_CHECKING:
+    from chartloop.app import Kernel
     from chartloop.kernel.access.subject import Subject
-    from chartloop.kernel.audit.journal import Audit
     from chartloop.kernel.db import Tx
     from smart_apps.server.clients import Client
 
 T = TypeVar("T")
-Work = Callable[["Tx", "Audit", "Subject"], T]
+Work = Callable[["Tx", "Kernel", "Subject"], T]
 
 _OPTIONS = (
     click.option("--name", default=None, help="What people call it."),
@@ -56,7 +56,7 @@ def list_(data: Path | None, as_json: bool) -> None:
     """List the registered clients."""
     from smart_apps.server.clients import everyone
 
-    found = _within(data, lambda tx, _audit, _who: everyone(tx))
+    found = _within(data, lambda tx, _kernel, _who: everyone(tx))
     if as_json:
         click.echo(json.dumps([_shown(client) for client in found], indent=2))
         return
@@ -72,7 +72,7 @@ def show(data: Path | None, client_id: str) -> None:
     """Print the registration of one client."""
     from smart_apps.server.registry import known
 
-    click.echo(json.dumps(_shown(_within(data, lambda tx, _audit, _who: known(tx, client_id))), indent=2))
+    click.echo(json.dumps(_shown(_within(data, lambda tx, _kernel, _who: known(tx, client_id))), indent=2))
 
 
 @clients.command()
@@ -88,8 +88,12 @@ def add(data: Path | None, client_id: str, kind: str, **said: Any) -> None:
 
     bare = Client(client_id, "", (), "", "", kind=kind, secret="0" * 64 if kind == "symmetric" else "")
     client, secret = with_secret(_changed(bare, said))
-    _check_role(data, client)
-    _within(data, lambda tx, audit, who: add_client(tx, audit, who, client))
+
+    def work(tx: Tx, kernel: Kernel, who: Subject) -> None:
+        _check_role(kernel, client)
+        add_client(tx, kernel.audit, who, client)
+
+    _within(data, work)
     click.echo(f"registered {client_id}")
     _print_secret(secret)
 
@@ -102,11 +106,11 @@ def change(data: Path | None, client_id: str, **said: Any) -> None:
     """Change a registration; what is not named stays. A refresh gives at most what is left; access tokens end by themselves."""
     from smart_apps.server.registry import change_client, known
 
-    def work(tx: Tx, audit: Audit, who: Subject) -> None:
+    def work(tx: Tx, kernel: Kernel, who: Subject) -> None:
         client = _changed(known(tx, client_id), said)
-        change_client(tx, audit, who, client, ", ".join(sorted(name for name, value in said.items() if value not in (None, ()))))
+        _check_role(kernel, client)
+        change_client(tx, kernel.audit, who, client, ", ".join(sorted(name for name, value in said.items() if value not in (None, ()))))
 
-    _check_role(data, _changed(_within(data, lambda tx, _audit, _who: known(tx, client_id)), said))
     _within(data, work)
     click.echo(f"changed {client_id}")
 
@@ -120,11 +124,11 @@ def rotate_secret(data: Path | None, client_id: str) -> None:
     from smart_apps.server.registration import with_secret
     from smart_apps.server.registry import change_client, known
 
-    def work(tx: Tx, audit: Audit, who: Subject) -> str:
+    def work(tx: Tx, kernel: Kernel, who: Subject) -> str:
         client, secret = with_secret(known(tx, client_id))
         if not secret:
             raise Invalid("Only a symmetric client has a secret.")
-        change_client(tx, audit, who, client, "secret rotated")
+        change_client(tx, kernel.audit, who, client, "secret rotated")
         return secret
 
     _print_secret(_within(data, work))
@@ -137,7 +141,7 @@ def remove(data: Path | None, client_id: str) -> None:
     """Forget a client and end every access that it was allowed."""
     from smart_apps.server.registry import remove_client
 
-    ended = _within(data, lambda tx, audit, who: remove_client(tx, audit, who, client_id))
+    ended = _within(data, lambda tx, kernel, who: remove_client(tx, kernel.audit, who, client_id))
     click.echo(f"removed {client_id}; {ended} authorizations ended")
 
 
@@ -146,7 +150,7 @@ def _within(data: Path | None, work: Work[T]) -> T:
     from chartloop.kernel.access.subject import Subject
 
     with open_kernel(settings_of(data)) as kernel:
-        return kernel.database.write(lambda tx: work(tx, kernel.audit, Subject(id="cli", role="")))
+        return kernel.database.write(lambda tx: work(tx, kernel, Subject(id="cli", role="")))
 
 
 def _changed(client: Client, said: dict[str, Any]) -> Client:
@@ -165,14 +169,12 @@ def _changed(client: Client, said: dict[str, Any]) -> Client:
     return replace(changed, grants=(*person, *((BACKEND,) if changed.role else ())))
 
 
-def _check_role(data: Path | None, client: Client) -> None:
-    from chartloop.app import open_kernel
+def _check_role(kernel: Kernel, client: Client) -> None:
     from chartloop.kernel.errors import Invalid
 
-    with open_kernel(settings_of(data)) as kernel:
-        unenforced = [text for text in client.scope.split() if "?" in text and not kernel.access.enforceable(text)]
-        if client.role and client.role not in kernel.access.policies.roles:
-            raise Invalid(f"There is no such role. Roles: {' '.join(kernel.access.policies.roles)}", code="value")
+    if client.role and client.role not in kernel.access.policies.roles:
+        raise Invalid(f"There is no such role. Roles: {' '.join(kernel.access.policies.roles)}", code="value")
+    unenforced = [text for text in client.scope.split() if "?" in text and not kernel.access.enforceable(text)]
     if unenforced:
         raise Invalid(f"This scope cannot be enforced exactly, so it would never be granted: {unenforced[0][:200]}", code="value")
 

@@ -17,6 +17,7 @@ from fhir_server.preconditions import IfMatch, create_only_of, if_match_of
 
 FORM: Final = "application/x-www-form-urlencoded"
 _MOST: Final = 200
+_OF_ANSWERS: Final = frozenset({"_format", "_pretty"})
 
 
 class Preferences(NamedTuple):
@@ -101,10 +102,17 @@ def patch_kind(environ: Mapping[str, Any]) -> Kind | None:
     return kind
 
 
-def if_none_exist(environ: Mapping[str, Any]) -> str:
-    """Read If-None-Exist: search parameters, with or without a question mark or our own address in front."""
+def if_none_exist(environ: Mapping[str, Any], query: str = "") -> str:
+    """Read the condition of a create.
+
+    If-None-Exist has search parameters, with or without a question mark or our own address in front. Some clients (fhirpy) write them into the address,
+    as an update has them: a create that ignored them would store the same thing again and again.
+    """
     header = str(environ.get("HTTP_IF_NONE_EXIST", "")).strip()
-    query = header.partition("?")[2] if "?" in header else header
-    if header and not query:
+    said = header.partition("?")[2] if "?" in header else header
+    if header and not said:
         raise Invalid("If-None-Exist needs search parameters.")
-    return query
+    address = "&".join(part for part in query.split("&") if part and part.partition("=")[0] not in _OF_ANSWERS)
+    if said and address:
+        raise Invalid("The condition of a create stands in If-None-Exist or in the address, not in both.")
+    return said or address

@@ -23,12 +23,21 @@ FORMATS: Final = (JSON_PATCH, FHIRPATH_PATCH, "application/fhir+xml")
 
 
 def read_patch(body: bytes, media_type: str) -> Patch:
-    """Read a patch of one of the two kinds."""
+    """Read a patch of one of the two kinds.
+
+    Raises:
+        UnsupportedMedia: It is neither: a merge patch of plain JSON, say, which R4 does not have.
+    """
     if media_type == JSON_PATCH:
         return json_patch(body)
-    if media_type == FHIRPATH_PATCH:
+    if media_type == FHIRPATH_PATCH and _is_resource(body):
         return fhirpath_patch(body)
     raise unsupported()
+
+
+def _is_resource(body: bytes) -> bool:
+    parsed = parse(body)
+    return isinstance(parsed, dict) and "resourceType" in parsed
 
 
 def entry_patch(resource: bytes, rewrite: Callable[[bytes], bytes] = bytes) -> Patch:

@@ -11,6 +11,7 @@ from flask import request
 from chartloop.kernel.errors import Forbidden, Unauthenticated
 from chartloop.kernel.http import WHO, request_id
 from smart_apps.ehr.chart import Chart
+from smart_apps.explainer.settings import CLIENT_ID as EXPLAINER
 from smart_apps.server import clients
 from smart_apps.server.routes import COOKIE
 
@@ -45,6 +46,10 @@ class Ehr:
         """List the apps that work on Tasks."""
         return [app for app in self.apps() if any(scope.startswith("user/Task.") for scope in app.scope.split())]
 
+    def chart_apps(self) -> list[Client]:
+        """List the apps that open one patient's chart; the explanation page is opened by its card."""
+        return [app for app in self.apps() if app.client_id != EXPLAINER and _opens_charts(app.scope.split())]
+
     def chart(self, session: EhrSession) -> Chart:
         """Open the chart for one request of one person."""
         return self.chart_as(session.subject, request_number())
@@ -52,6 +57,10 @@ class Ehr:
     def chart_as(self, subject: Subject, request: str) -> Chart:
         """Open the chart for one request of anybody."""
         return Chart(self.repository, self.database, self.access, subject, request, fhir_base=self.server.fhir_base)
+
+
+def _opens_charts(scopes: list[str]) -> bool:
+    return "launch" in scopes and any(scope.startswith("patient/") for scope in scopes)
 
 
 def request_number() -> str:

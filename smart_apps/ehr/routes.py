@@ -85,7 +85,7 @@ def _pages(routes: Blueprint, ehr: Ehr) -> None:
         facts = views.patient(chart, id_)
         if facts is None:
             raise NotFound
-        return _page(ehr, "patient.html", session, chart, apps=ehr.task_apps(), **facts)
+        return _page(ehr, "patient.html", session, chart, apps=ehr.task_apps(), chart_apps=ehr.chart_apps(), **facts)
 
     @routes.get("/work")
     def work() -> str:
@@ -119,14 +119,14 @@ def _launching(routes: Blueprint, ehr: Ehr) -> None:
         if app is None:
             raise NotFound
         chart = ehr.chart(session)
-        context = _card_context(chart) if "patient" in request.form else _context(chart, request.form.get("task", ""))
+        context = _chart_context(chart) if "patient" in request.form else _context(chart, request.form.get("task", ""))
         token = ehr.server.launch(session, app.client_id, context)
         query = urlencode({"iss": ehr.server.fhir_base, "launch": token})
         return redirect(f"{app.launch_url}?{query}", 303)
 
 
-def _card_context(chart: Chart) -> LaunchContext:
-    """Make the launch context of a card's link: the patient whose chart is open, and what the card tells the app."""
+def _chart_context(chart: Chart) -> LaunchContext:
+    """Make the launch context of an app that is opened from a chart: the patient, and what a card tells the app if it was one."""
     patient, said = request.form["patient"], request.form.get("app_context", "")
     if len(said) > MAX_APP_CONTEXT:
         message = "The link says more to its app than may be said."

@@ -13,9 +13,9 @@ from urllib.parse import unquote_plus
 from authlib.oauth2.rfc6749 import InvalidClientError, InvalidRequestError
 
 from chartloop.kernel import clock
-from smart_apps.server import assertions, clients
+from smart_apps.server import assertions, authorizations, clients
 from smart_apps.server.assertions import AssertionRefused
-from smart_apps.server.clients import ASYMMETRIC, PUBLIC, SYMMETRIC, Client
+from smart_apps.server.clients import ASYMMETRIC, PUBLIC, REFRESH, SYMMETRIC, Client
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,10 +53,18 @@ class ClientAuthentication:
             return self._symmetric(form, authorization)
         if "client_assertion" in form or "client_assertion_type" in form:
             return self._asymmetric(form)
-        client = self._find(str(form.get("client_id") or ""))
+        client = self._find(str(form.get("client_id") or "") or self._refreshing(form))
         if client is None or client.kind != PUBLIC or "client_secret" in form:
             raise InvalidClientError("The client is unknown, or must prove itself as it was registered to.")
         return client
+
+    def _refreshing(self, form: Mapping[str, Any]) -> str:
+        """Say whose refresh token this is: a public client has no proof, and a refresh without its id, as SMART writes it, names it by the token."""
+        if form.get("grant_type") != REFRESH or not form.get("refresh_token"):
+            return ""
+        with self._database.read() as db:
+            found = authorizations.find_refresh(db, str(form["refresh_token"]))
+        return found[0].client_id if found else ""
 
     def _find(self, client_id: str) -> Client | None:
         if not client_id or len(client_id) > MAX_ID or "\x00" in client_id:

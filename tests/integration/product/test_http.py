@@ -37,6 +37,7 @@ def told(response: httpx.Response) -> str:
 
 @pytest.mark.conformance("The loop", "6 Access: no token answers 401")
 @pytest.mark.parametrize("path", ["Patient", "Patient/1", "Patient/1/_history/1", "Patient/_history", "_history", "Nonsense/1", "Patient/1/$everything", ""])
+@pytest.mark.conformance("SMART 2.2.0", "247: a token is needed for every request of FHIR but for the public descriptions")
 @pytest.mark.conformance("HTTP", "without a token every path but metadata and health answers 401 with WWW-Authenticate")
 def test_no_token_is_401_on_every_path(anonymous, path):
     response = anonymous.request("GET", path)

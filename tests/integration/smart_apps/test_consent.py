@@ -1,12 +1,14 @@
 """Standalone launch: a person signs in, chooses a patient, and allows what they want to allow."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from smart_apps.server.clients import register
 from smart_apps.server.scope_words import scope_words
-from tests.integration.smart_apps.oauth_world import ANNA, CALLBACK, OWN, PUBLIC, ROOT, World, back, code_of, world
+from tests.integration.smart_apps.oauth_world import ANNA, CALLBACK, NARROW, OWN, PUBLIC, ROOT, World, back, code_of, world
 
 __all__ = ["world"]
 
@@ -154,6 +156,16 @@ def test_a_denial_or_nothing_ticked_is_access_denied(world: World, form: dict[st
     assert "code" not in found
     assert world.answer(request, csrf, decision="allow", scope=["patient/*.rs"]).status_code == 404
     assert any(each["interaction"] == "consent-page" and each["outcome"] == "4" for each in world.audited())
+
+
+@pytest.mark.conformance("Real clients", "an app that asks for more than it was registered for is told invalid_scope, and nobody is asked for what cannot be granted")
+def test_nobody_is_asked_when_nothing_but_the_context_could_be_granted(world: World) -> None:
+    narrow = replace(NARROW, first_party=False, client_id="narrow-third-party")
+    world.database.write(lambda tx: register(tx, narrow))
+    world.sign_in()
+    found = back(world.authorize(narrow, scope="launch/patient patient/*.read"))
+    assert (found["error"], found["error_description"]) == ("invalid_scope", "None of the scopes can be granted.")
+    assert world.authorize(narrow, scope="launch/patient patient/*.read patient/Patient.read").headers["Location"].startswith("/oauth/consent?request=")
 
 
 @pytest.mark.conformance("Attacks", "99: consent needs the form of the own session")

@@ -26,6 +26,8 @@ from fhir_server.labels.service import LabelService
 from fhir_server.opening import open_store
 from fhir_server.repository import Repository
 from smart_apps.assembly import SmartSide, register_review_app, smart_side
+from smart_apps.server.clients import Client, register
+from smart_apps.server.launches import LaunchContext
 from smart_apps.systems import BASE as PAGES_BASE
 from tests.integration.smart_apps.chart import BASE, resources
 
@@ -189,6 +191,29 @@ def test_opening_a_task_launches_the_app_with_a_token_for_it(enter: Enter) -> No
     )
     assert "form-action 'self' http://127.0.0.1:8501" in answer.headers["Content-Security-Policy"]
     assert launch(enter(CODER)).status_code == 303
+
+
+GROWTH = Client("growth", "Growth <chart>", ("https://app.example/",), "https://app.example/launch", "launch patient/Observation.rs")
+
+
+@pytest.mark.conformance("Real clients", "an app that asks for a patient's chart is opened from the chart in the EHR, by those who treat")
+def test_an_app_is_opened_from_a_chart_with_that_patient_as_its_context(enter: Enter, side: SmartSide, database: Database) -> None:
+    for client in (GROWTH, replace(GROWTH, client_id="alone", name="Never offered", scope="launch/patient patient/Observation.rs"), replace(GROWTH, client_id="nowhere", launch_url="")):
+        database.write(lambda tx, client=client: register(tx, client))  # type: ignore[misc]
+    assert "Open in" not in page(enter(BILLER), "/ehr/patients/p1")
+    browser = enter(replace(CODER, role="clinician"))
+    text = page(browser, "/ehr/patients/p1")
+    form = text.partition("Open in")[2].partition("</form>")[0]
+    assert ("Growth &lt;chart&gt;" in form, text.count('action="/ehr/launch"')) == (True, 1)
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form))
+    assert fields == {"csrf": csrf(text), "app": "growth", "patient": "p1"}
+    address = browser.post("/ehr/launch", data=fields).headers["Location"]
+    assert address.startswith("https://app.example/launch?iss=http%3A%2F%2F127.0.0.1%3A8080%2Ffhir&launch=")
+    held = browser.get_cookie("chartloop_ehr")
+    session = side.sessions.find(held.value if held else "")
+    assert session is not None
+    assert side.server.redeem(address.rpartition("=")[2], session, GROWTH) == LaunchContext(patient="p1")
+    assert browser.post("/ehr/launch", data={**fields, "patient": "unknown"}).status_code == 404
 
 
 @pytest.mark.conformance("Attacks", "100: a foreign form launches nothing and ends no session")

@@ -61,6 +61,27 @@ def test_a_refresh_token_is_good_for_its_own_client_alone(world: World) -> None:
     assert world.refresh(token).status_code == 200
 
 
+@pytest.mark.conformance("Real clients", "a public client refreshes without its client_id, as SMART writes the request and JavaScript fhirclient sends it")
+def test_a_refresh_without_a_client_id_is_of_the_public_client_whose_token_it_is(world: World) -> None:
+    first = world.granted(OWN)
+    answer = world.refresh(first["refresh_token"], client_id=None)
+    assert (answer.status_code, answer.get_json()["patient"]) == (200, "anna")
+    assert world.refresh(first["refresh_token"], client_id=None).get_json()["error"] == "invalid_grant"  # a second use, and it ends the family
+    assert world.subject(answer.get_json()["access_token"]) is None
+
+
+@pytest.mark.conformance("Attacks", "63: the refresh token of a confidential client gives nothing without its proof")
+@pytest.mark.parametrize("client", [SYMMETRIC_APP, KEY_APP], ids=lambda each: each.kind)
+def test_a_refresh_without_a_proof_gives_nothing_of_a_confidential_client(world: World, client: clients.Client) -> None:
+    token = world.granted(client)["refresh_token"]
+    unknown = world.refresh("never-issued", client_id=None)
+    for form in ({"client_id": None}, {"client_id": client.client_id}, {"client_id": ""}):
+        refused = world.refresh(token, **form)
+        assert (refused.status_code, refused.get_json()) == (400, unknown.get_json())  # nor is it said that the token is good
+    assert unknown.get_json()["error"] == "invalid_client"
+    assert world.refresh(token, client).status_code == 200
+
+
 @pytest.mark.conformance("Attacks", "99: the reuse of a refresh token ends its family")
 def test_reuse_of_a_refresh_token_ends_every_token_of_the_authorization(world: World) -> None:
     first = world.granted(OWN)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 import time
+import uuid
 import warnings
+from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 import pytest
+from joserfc import jwt
+from joserfc.jwk import ECKey
 
 from chartloop.demo.processes import command, free_port
 from chartloop.kernel.errors import Invalid
@@ -18,6 +24,7 @@ from tests.integration.product.clinic import Clinic
 from tests.integration.transport.certificates import Authority
 
 
+@pytest.mark.conformance("SMART 2.2.0", "231: other machines are answered over TLS alone, unless an administrator says that a proxy ends it or that clear text is meant")
 @pytest.mark.parametrize("settings", [{"behind_proxy": True}, {"insecure": True}])
 def test_other_machines_are_served_without_tls_only_where_that_is_meant(settings):
     with pytest.raises(Invalid, match=r"set server\.tls_certificate and server\.tls_key, or server\.behind_proxy"):
@@ -30,6 +37,14 @@ def test_browsers_are_told_to_stay_with_https_where_it_is():
     assert "Strict-Transport-Security" not in api_headers("http://127.0.0.1:8080")
 
 
+class Secured(NamedTuple):
+    """A server behind TLS."""
+
+    address: str
+    token: str
+    data: Path
+
+
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory):
     return Authority(tmp_path_factory.mktemp("authority"), "hospital")
@@ -37,7 +52,7 @@ def authority(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(authority, tmp_path_factory):
-    """A server that asks its clients for certificates; its address."""
+    """A server that asks its clients for certificates."""
     certificate, key = authority.issue("fhir.hospital.example")
     environment = {"CHARTLOOP_SERVER__TLS_CERTIFICATE": str(certificate), "CHARTLOOP_SERVER__TLS_KEY": str(key), "CHARTLOOP_SERVER__TLS_CLIENT_CA": str(authority.file)}
     with Clinic(tmp_path_factory.mktemp("secured"), environment) as clinic:
@@ -53,7 +68,7 @@ def server(authority, tmp_path_factory):
                     break
             except httpx.TransportError:
                 time.sleep(0.2)
-        yield address, command(["token", "--role", "operator", "--data", data], environment).strip()
+        yield Secured(address, command(["token", "--role", "operator", "--data", data], environment).strip(), clinic.data)
 
 
 def ask(authority, url, pair=None, *, context=None, **headers):
@@ -67,7 +82,7 @@ def ask(authority, url, pair=None, *, context=None, **headers):
 @pytest.mark.long
 @pytest.mark.conformance("Transport", "HTTP over TLS answers clients with a certificate of tls_client_ca, with HSTS, and links that begin with https")
 def test_a_client_with_the_right_certificate_is_answered(authority, server):
-    address, token = server
+    address, token, _ = server
     answer = ask(authority, address + "/fhir/Patient", authority.issue("client.hospital.example"), Authorization=f"Bearer {token}")
     assert answer.status_code == 200
     assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
@@ -77,7 +92,7 @@ def test_a_client_with_the_right_certificate_is_answered(authority, server):
 @pytest.mark.long
 @pytest.mark.conformance("Transport", "HTTP with tls_client_ca refuses clients without a certificate, with one of another authority, and with an expired one")
 def test_a_client_without_the_right_certificate_is_refused(authority, server, tmp_path):
-    address, _ = server
+    address = server.address
     stranger = Authority(tmp_path, "stranger").issue("client.hospital.example")
     for pair in (None, stranger, authority.issue("client.hospital.example", days=-1, file="expired")):
         with pytest.raises(httpx.TransportError):
@@ -85,9 +100,35 @@ def test_a_client_without_the_right_certificate_is_refused(authority, server, tm
 
 
 @pytest.mark.long
+@pytest.mark.conformance("SMART 2.2.0", "231: a backend service gets its token and reads over TLS 1.2 and over TLS 1.3")
+def test_a_backend_service_gets_its_token_and_reads_over_tls_alone(authority, server):
+    address, _, data = server
+    key = ECKey.generate_key("P-384", {"kid": "1"}, private=True)
+    (data / "jwks.json").write_text(json.dumps({"keys": [key.as_dict(private=False)]}))
+    registered = ["--kind", "asymmetric", "--jwks", str(data / "jwks.json"), "--role", "omop-bridge", "--scope", "system/Patient.rs"]
+    command(["auth", "clients", "add", "registry", "--name", "Registry", *registered, "--data", str(data)])
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context = ssl.create_default_context(cafile=authority.file)
+        context.minimum_version = context.maximum_version = version
+        context.load_cert_chain(*authority.issue("client.hospital.example"))
+        with httpx.Client(base_url=address, verify=context, trust_env=False, timeout=10) as client:
+            said = client.get("/fhir/.well-known/smart-configuration").json()
+            assert {said[name].partition("/oauth/")[0] for name in said if name.endswith("_endpoint") and "/oauth/" in said[name]} == {said["issuer"]}
+            assert said["issuer"].startswith("https://")
+            claims = {"iss": "registry", "sub": "registry", "aud": said["token_endpoint"], "exp": int(time.time()) + 60, "jti": uuid.uuid4().hex}
+            signed = jwt.encode({"alg": "ES384", "kid": "1"}, claims, key, algorithms=["ES384"])
+            proof = {"client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer", "client_assertion": signed}
+            issued = client.post("/oauth/token", data={"grant_type": "client_credentials", "scope": "system/Patient.rs", **proof})
+            assert issued.status_code == 200, issued.text
+            read = client.get("/fhir/Patient", headers={"Authorization": f"Bearer {issued.json()['access_token']}"})
+        assert (read.status_code, read.json()["resourceType"]) == (200, "Bundle")
+
+
+@pytest.mark.long
+@pytest.mark.conformance("SMART 2.2.0", "231: nothing is exchanged over TLS 1.1 or in clear")
 @pytest.mark.conformance("Transport", "TLS 1.1 and plain text on the TLS port are refused by HTTP")
 def test_old_tls_and_plain_text_are_refused(authority, server):
-    address, _ = server
+    address = server.address
     context = ssl.create_default_context(cafile=authority.file)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
