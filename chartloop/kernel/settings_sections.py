@@ -262,6 +262,9 @@ class CdsSettings(Section):
     stale_after_s: float = Field(default=31_536_000.0, gt=0, description="Age from which a prediction is not shown: a year, for age is among its inputs.")
     body_max_bytes: int = Field(default=1_000_000, ge=1, description="Largest call of a service, prefetch included.")
     feedback_per_day: int = Field(default=5_000, ge=0, description="Most feedback kept in a day; more answers 429.")
+    client_keys: dict[str, str] = Field(
+        default={}, description="EHRs that must sign their calls with a JWT: by issuer, the https address of a JWK set or the file that holds it; none: nobody has to sign."
+    )
 
 
 class OmopSettings(Section):
