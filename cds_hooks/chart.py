@@ -68,6 +68,16 @@ class Chart:
             raise _unreachable("The access token does not let RiskAssessment be searched.", "fhirAuthorization.scope") from None
         return Found([_decoder.decode(stored.body) for stored in page.entries if not stored.redacted], f"Patient/{patient}")
 
+    def knows(self, request: HookRequest) -> bool:
+        """Whether the call carries a good token of this server."""
+        if request.authorization is None or request.fhir_server != self.fhir_base:
+            return False
+        try:
+            self.authenticate(request.authorization.access_token)
+        except Unauthenticated:
+            return False
+        return True
+
     def _subject(self, request: HookRequest, request_id: str) -> Subject:
         if request.authorization is None:
             raise _unreachable("Without fhirAuthorization this prefetch key is needed.", f"prefetch.{RISK}")

@@ -9,7 +9,7 @@ import logging
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from flask import Blueprint, Response, jsonify, render_template, request
 
@@ -31,6 +31,19 @@ _RETRY: Final = frozenset({429, 503})
 _log = logging.getLogger(__name__)
 
 
+class Callers(Protocol):
+    """EHRs whose calls are signed."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether calls must be."""
+        ...
+
+    def prove(self, authorization: str, url: str) -> str:
+        """Return who signed a call of an address, by its Authorization header; Unauthenticated where nobody did."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Cds:
     """What the addresses answer from."""
@@ -40,6 +53,10 @@ class Cds:
     model_label: ModelLabel
     key: bytes
     body_max_bytes: int
+    base: str = ""
+    """Base URL of this server, which callers name in `aud`."""
+    callers: Callers | None = None
+    """Who must sign their calls; none: nobody is asked who calls."""
 
 
 def blueprint(cds: Cds) -> Blueprint:
@@ -71,7 +88,11 @@ def _discovery(routes: Blueprint) -> None:
 def _calls(routes: Blueprint, cds: Cds) -> None:
     @routes.route(f"{PATH}/<service>", methods=_METHODS)
     def call(service: str) -> Response:
-        return _answer(cds, service, lambda body, number: {"cards": cds.service.answer(body, number)})
+        def cards(body: bytes, number: str) -> dict[str, Any]:
+            _require_caller(cds, body)
+            return {"cards": cds.service.answer(body, number)}
+
+        return _answer(cds, service, cards)
 
     @routes.route(f"{PATH}/<service>/feedback", methods=_METHODS)
     def take_feedback(service: str) -> Response:
@@ -80,6 +101,13 @@ def _calls(routes: Blueprint, cds: Cds) -> None:
             return {"stored": cds.feedback.keep(service, entries, number)}
 
         return _answer(cds, service, keep)
+
+
+def _require_caller(cds: Cds, body: bytes) -> None:
+    """Refuse who must sign and did not; whoever hands over a token that this server gave out has proven enough by it."""
+    if cds.callers is None or not cds.callers.wanted or (not request.authorization and cds.service.holds_our_token(body)):
+        return
+    cds.callers.prove(request.headers.get("Authorization", ""), f"{cds.base}{request.path}")
 
 
 def _answer(cds: Cds, service: str, work: Callable[[bytes, str], dict[str, Any]]) -> Response:
@@ -106,6 +134,8 @@ def _refusal(error: ChartloopError) -> Response:
     answer.status_code = status_of(error)
     if answer.status_code in _RETRY:
         answer.headers["Retry-After"] = "60" if answer.status_code == 429 else "1"
+    if answer.status_code == 401:
+        answer.headers["WWW-Authenticate"] = "Bearer"
     if answer.status_code == 405:
         answer.headers["Allow"] = "POST, OPTIONS"
     return answer

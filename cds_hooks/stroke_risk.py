@@ -32,6 +32,14 @@ class StrokeRisk:
     around: Surroundings
     shown: ShownLog
 
+    def holds_our_token(self, body: bytes) -> bool:
+        """Whether a call hands over a token that this server gave out and that is still good.
+
+        Raises:
+            Invalid: The call cannot be read.
+        """
+        return self.chart.knows(requests.decode(body, HOOK))
+
     def answer(self, body: bytes, request_id: str) -> list[dict[str, Any]]:
         """Answer one call with cards.
 

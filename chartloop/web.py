@@ -26,6 +26,7 @@ from chartloop.kernel.audit.anchors import heads_files
 from chartloop.kernel.audit.journal import audit_directory
 from chartloop.kernel.bodies import places_of, with_bounded_bodies
 from chartloop.kernel.config import Settings
+from chartloop.kernel.egress import fetch
 from chartloop.kernel.errors import Unauthenticated, Unavailable
 from chartloop.kernel.health import Check, database_check, health_blueprint
 from chartloop.kernel.http import WHO, WsgiApp, bearer_token, with_common_headers
@@ -61,6 +62,8 @@ from smart_apps.privacy.routes import Privacy
 from smart_apps.privacy.routes import blueprint as privacy_blueprint
 from smart_apps.privacy.trail import Trail
 from smart_apps.server.brands import Brand, own_bundle
+from smart_apps.server.cds_callers import CdsCallers, registered
+from smart_apps.server.key_sets import KeySets
 from smart_apps.server.options import Options
 from smart_apps.server.origins import RegisteredOrigins
 from smart_apps.server.routes import COOKIE
@@ -159,7 +162,14 @@ def _cds(kernel: Kernel, repository: Repository, authenticate: Authenticate, mod
     fhir = fhir_base(settings)
     service = StrokeRisk(Chart(repository, authenticate, fhir, known_ehrs(kernel, repository)), around, ShownLog(kernel.audit, authenticate, fhir))
     log = FeedbackLog(kernel.database, kernel.audit, settings.cds.feedback_per_day)
-    return cds_routes.Cds(service, log, models.model_label, key, settings.cds.body_max_bytes)
+    return cds_routes.Cds(service, log, models.model_label, key, settings.cds.body_max_bytes, base, _cds_callers(kernel))
+
+
+def _cds_callers(kernel: Kernel) -> CdsCallers:
+    """EHRs that must sign their calls."""
+    settings = kernel.settings
+    keys = KeySets(lambda url: fetch(url, allow_private=settings.egress.allow_private, timeout_s=settings.egress.timeout_s))
+    return CdsCallers(registered(settings.cds.client_keys), keys, kernel.database)
 
 
 def _authenticator(kernel: Kernel) -> Authenticate:

@@ -278,6 +278,9 @@ class CdsSettings(Section):
     feedback_per_day: int = Field(default=5_000, ge=0, description="Most feedback kept in a day; more answers 429.")
     ehrs: tuple[CdsEhr, ...] = Field(default=(), description="EHRs elsewhere whose patients are known here, each with fhir_server and either system (of an identifier) or prefix (of ids).")
     ehr_timeout_s: float = Field(default=1.0, gt=0, le=10, description="How long such an EHR may take to give its Patient.")
+    client_keys: dict[str, str] = Field(
+        default={}, description="EHRs that must sign their calls with a JWT: by issuer, the https address of a JWK set or the file that holds it; none: nobody has to sign."
+    )
 
 
 class OmopSettings(Section):

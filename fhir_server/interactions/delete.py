@@ -9,6 +9,7 @@ from functools import partial
 
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.errors import Forbidden, NotFound
+from fhir_server.absent import decide_on_nothing
 from fhir_server.auditing import refusals_audited
 from fhir_server.committing import commit
 from fhir_server.preconditions import IfMatch, require_version
@@ -41,6 +42,7 @@ def removal(
     """Decide on the row and prepare its deletion; none if it is deleted already."""
     old = current(type_, id_)
     if old is None:
+        decide_on_nothing(store, type_, scope, acting(scope, "read"))
         raise NotFound
     if not store.access.decides(scope, old.attributes()):
         raise Forbidden if store.access.decides(acting(scope, "read"), old.attributes()) else NotFound

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.db import Session
 from chartloop.kernel.errors import Forbidden, Gone, NotFound
+from fhir_server.absent import decide_on_nothing
 from fhir_server.auditing import refusals_audited
 from fhir_server.committing import commit
 from fhir_server.interactions.update import next_version
@@ -84,6 +85,8 @@ def patched(
     """
     old = current(type_, id_)
     reading = acting(scope, "read")
+    if old is None:
+        decide_on_nothing(store, type_, reading)
     if old is None or not store.access.decides(reading, old.attributes()):
         raise NotFound
     if old.deleted:

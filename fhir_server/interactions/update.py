@@ -11,6 +11,7 @@ from typing import Any
 
 from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.errors import ChartloopError, Forbidden, MethodNotAllowed, NotFound, PreconditionFailed
+from fhir_server.absent import decide_on_nothing
 from fhir_server.auditing import refusals_audited
 from fhir_server.committing import commit
 from fhir_server.preconditions import IfMatch, require_version
@@ -129,6 +130,8 @@ def _updatable(store: Store, scope: Scope, old: Row | None, type_: str) -> bool:
     if old is not None and seen and not old.deleted:
         raise Forbidden
     if not store.access.permits(acting(scope, "assign-id"), type_):
+        if old is None:
+            decide_on_nothing(store, type_, scope, acting(scope, "read"))
         raise MethodNotAllowed("Ids are assigned by the server: create the resource with POST.")
     if old is not None and not seen:
         raise NotFound

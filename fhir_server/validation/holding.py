@@ -101,11 +101,17 @@ def _extensions_hold(value: Any) -> bool:
             for key, inner in item.items():
                 if isinstance(inner, (dict, list)):
                     waiting.append(inner)
-                    if key in types and not _check_of(types[key])(inner, item, item):  # type: ignore[misc]
+                    if key in types and not _each_holds(types[key], inner, item):
                         return False
         else:
             waiting += [each for each in item if isinstance(each, (dict, list))]
     return True
+
+
+def _each_holds(type_: str, held: Any, owner: Any) -> bool:
+    """An extension has one value; a Device.property.valueQuantity, of the same JSON name, is a list of them."""
+    check = _check_of(type_)
+    return check is None or all(check(each, owner, owner) for each in (held if isinstance(held, list) else (held,)) if isinstance(each, dict))
 
 
 @cache

@@ -19,7 +19,7 @@ from chartloop.kernel import clock
 if TYPE_CHECKING:
     from chartloop.kernel.db import Tx
     from smart_apps.server.clients import Client
-    from smart_apps.server.key_sets import KeySets
+    from smart_apps.server.key_sets import Holder, KeySets
 
 TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ALGORITHMS: Final = ("RS384", "ES384")
@@ -81,12 +81,23 @@ def check(assertion: Assertion, client: Client, audience: str, keys: KeySets) ->
     Raises:
         AssertionRefused: Something is wrong with it.
     """
+    require_signed(assertion, client, keys)
+    if assertion.claims.get("iss") != client.client_id or assertion.claims.get("sub") != client.client_id:
+        raise AssertionRefused("iss and sub")
+    return in_time(assertion.claims, audience)
+
+
+def require_signed(assertion: Assertion, holder: Holder, keys: KeySets) -> None:
+    """See that a registered key of its holder signed it.
+
+    Raises:
+        AssertionRefused: None did, or it names keys at another address than the registered one.
+    """
     alg, kid = str(assertion.header["alg"]), str(assertion.header["kid"])
-    if "jku" in assertion.header and (not client.jwks_uri or assertion.header["jku"] != client.jwks_uri):
+    if "jku" in assertion.header and (not holder.jwks_uri or assertion.header["jku"] != holder.jwks_uri):
         raise AssertionRefused("jku")
-    if not any(_signed(assertion, key, alg) for key in keys.find(client, kid, alg)):
+    if not any(_signed(assertion, key, alg) for key in keys.find(holder, kid, alg)):
         raise AssertionRefused("signature")
-    return _claims(assertion.claims, client.client_id, audience)
 
 
 def _signed(assertion: Assertion, key: Any, alg: str) -> bool:
@@ -97,9 +108,12 @@ def _signed(assertion: Assertion, key: Any, alg: str) -> bool:
     return True
 
 
-def _claims(claims: dict[str, Any], client_id: str, audience: str) -> int:
-    if claims.get("iss") != client_id or claims.get("sub") != client_id:
-        raise AssertionRefused("iss and sub")
+def in_time(claims: dict[str, Any], audience: str) -> int:
+    """See that it is meant for this address, now, and can be told from others; return when it ends, in microseconds.
+
+    Raises:
+        AssertionRefused: Audience, jti or one of the times is wrong.
+    """
     if claims.get("aud") not in (audience, [audience]):
         raise AssertionRefused("aud")
     jti = claims.get("jti")

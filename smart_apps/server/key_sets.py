@@ -9,7 +9,7 @@ import json
 import re
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
@@ -18,11 +18,23 @@ from chartloop.kernel import clock
 from chartloop.kernel.egress import Fetched
 from chartloop.kernel.errors import ChartloopError, Invalid
 
-if TYPE_CHECKING:
-    from smart_apps.server.clients import Client
-
 Key = RSAKey | ECKey
 Fetch = Callable[[str], Fetched]
+
+
+class Holder(Protocol):
+    """Whoever registered public keys: as a JWK set, or by the address of one; the other is ""."""
+
+    @property
+    def jwks(self) -> str:
+        """The set, as JSON."""
+        ...
+
+    @property
+    def jwks_uri(self) -> str:
+        """Where it is."""
+        ...
+
 
 DEFAULT_AGE_S: Final = 300
 MAX_AGE_S: Final = 3600
@@ -76,12 +88,12 @@ class KeySets:
         self._lock = threading.Lock()
         self._kept: dict[str, tuple[int, int, list[dict[str, Any]]]] = {}
 
-    def find(self, client: Client, kid: str, alg: str) -> list[Key]:
+    def find(self, client: Holder, kid: str, alg: str) -> list[Key]:
         """Give the keys of a client with this id that fit the algorithm; none when its address does not answer."""
         keys = [key for key in self._of(client, kid) if key["kid"] == kid and _fits(key, alg)]
         return [found for key in keys if (found := _imported(key)) is not None]
 
-    def _of(self, client: Client, kid: str) -> list[dict[str, Any]]:
+    def _of(self, client: Holder, kid: str) -> list[dict[str, Any]]:
         if client.jwks:
             return read_key_set(client.jwks)
         if not client.jwks_uri:

@@ -70,6 +70,8 @@ def searchable(allowed: frozenset[str], type_: str, paths: Iterable[str]) -> boo
 def _searched(allowed: frozenset[str], path: str) -> bool:
     if path in {"id", "meta.lastUpdated", "meta.versionId"} or shows(allowed, path):
         return True
+    if f"{path}.value" in allowed and f"{path}.code" in allowed:
+        return False  # a Quantity without its unit: a search for an amount looks at the unit's words too
     return any(all(f"{path}.{part}" in allowed for part in parts) for parts in _SEARCHED)
 
 

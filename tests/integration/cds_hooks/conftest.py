@@ -65,6 +65,7 @@ class World:
     validated: set[str] = field(default_factory=lambda: {LIGHTGBM})
     per_day: int = 5
     rules: tuple[EhrRule, ...] = ()
+    callers: Any = None
 
     def __post_init__(self) -> None:
         around = Surroundings(ROOT, "http://127.0.0.1:8501/explain/launch", KEY, 365 * 86_400 * 1_000_000, lambda model: model in self.validated, lambda model: model in self.labels)
@@ -73,7 +74,7 @@ class World:
         chart = Chart(self.repository, lambda token: auth.authenticate(self.database, token), FHIR, ehrs)
         log = FeedbackLog(self.database, self.audit, self.per_day)
         app = Flask(__name__)
-        app.register_blueprint(routes.blueprint(routes.Cds(StrokeRisk(chart, around, ShownLog(self.audit, chart.authenticate, FHIR)), log, self.labels.get, KEY, 200_000)))
+        app.register_blueprint(routes.blueprint(routes.Cds(StrokeRisk(chart, around, ShownLog(self.audit, chart.authenticate, FHIR)), log, self.labels.get, KEY, 200_000, ROOT, self.callers)))
         self._client = Client(with_common_headers(app.wsgi_app, origins=[EHR_PAGE]))
         self._sealer = Sealer(self.database, self.data, Ed25519PrivateKey.generate())
         self.operator = Scope(Subject(id="test:operator", role="operator", scopes=("system/*.cruds",)), "test", "setup")

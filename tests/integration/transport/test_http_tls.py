@@ -25,6 +25,7 @@ from tests.integration.transport.certificates import Authority
 
 
 @pytest.mark.conformance("SMART 2.2.0", "231: other machines are answered over TLS alone, unless an administrator says that a proxy ends it or that clear text is meant")
+@pytest.mark.conformance("CDS Hooks 2.0", "@168: another machine is answered without TLS only where the settings say that a proxy ends it")
 @pytest.mark.parametrize("settings", [{"behind_proxy": True}, {"insecure": True}])
 def test_other_machines_are_served_without_tls_only_where_that_is_meant(settings):
     with pytest.raises(Invalid, match=r"set server\.tls_certificate and server\.tls_key, or server\.behind_proxy"):
@@ -127,6 +128,7 @@ def test_a_backend_service_gets_its_token_and_reads_over_tls_alone(authority, se
 @pytest.mark.long
 @pytest.mark.conformance("SMART 2.2.0", "231: nothing is exchanged over TLS 1.1 or in clear")
 @pytest.mark.conformance("Transport", "TLS 1.1 and plain text on the TLS port are refused by HTTP")
+@pytest.mark.conformance("CDS Hooks 2.0", "@2, @168: over TLS alone: plain text and old versions are refused, for CDS Hooks as for everything")
 def test_old_tls_and_plain_text_are_refused(authority, server):
     address = server.address
     context = ssl.create_default_context(cafile=authority.file)

@@ -38,6 +38,7 @@ def test_what_can_hold_anything_is_not_shown_with_its_ancestor(path):
     assert intersect(frozenset({path}), frozenset({"name"})) == frozenset()
 
 
+@pytest.mark.conformance("Attacks", "30: two lists show what both show")
 def test_two_lists_show_what_both_show():
     assert intersect(frozenset({"a", "b.c", "d"}), frozenset({"a.x", "b", "e"})) == {"a.x", "b.c"}
 
@@ -62,3 +63,11 @@ def test_two_lists_show_what_both_show():
 def test_a_search_looks_only_at_what_is_shown(path, answer):
     allowed = frozenset({"status", "patient.reference", "identifier.system", "identifier.value", "type.coding.system", "type.coding.code"})
     assert searchable(allowed, "Claim", [path]) is answer
+
+
+@pytest.mark.conformance("Attacks", "12: an amount whose unit is hidden is not searched by: a search for an amount looks at the unit's words")
+def test_an_amount_without_its_unit_is_not_searched_by():
+    part = frozenset({"quantity.value", "quantity.system", "quantity.code"})
+    assert not searchable(part, "ChargeItem", ["ChargeItem.quantity"])
+    assert searchable(frozenset({"quantity"}), "ChargeItem", ["ChargeItem.quantity"])
+    assert searchable(part, "ChargeItem", ["ChargeItem.quantity.code"])

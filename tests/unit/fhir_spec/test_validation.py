@@ -55,6 +55,14 @@ def test_a_valid_resource_is_accepted(body):
     assert validate(body.encode()).type in body
 
 
+def test_a_list_of_values_beside_an_extension_is_judged_one_by_one():
+    said = b'{"resourceType":"Device","extension":[{"url":"http://a.example/x","valueString":"x"}],"property":[{"type":{"text":"t"},"valueQuantity":[{"value":1,"unit":"kg"},%s]}]}'
+    assert validate(said % b'{"value":2}').resource["property"][0]["valueQuantity"][1] == {"value": 2}
+    with pytest.raises(Unprocessable) as caught:
+        validate(said % b'{"value":2,"code":"kg"}')
+    assert caught.value.issues[0].text.startswith("qty-3: ")
+
+
 def test_decimals_keep_their_digits():
     validated = validate(f'{{{OBS},"valueQuantity":{{"value":72.50}}}}'.encode())
     assert validated.resource["valueQuantity"]["value"] == Decimal("72.50")
