@@ -12,7 +12,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from tests.journeys.browser import INSTALL_TIMEOUT_S, TOOLS, BrowserUnavailableError, node_and_npm, run
+from tests.journeys.browser import INSTALL_TIMEOUT_S, TOOLS, node_and_npm, run
 
 VERSION = "2.6.3"
 INTEGRITY = "CirZixcwWelbkIXxpxlNQx5+ZdJirl6F1s4y4yvA1X7hHAkr9n99aVHaMi0wX+97nATjKQ65X6NB5as/wZoJzg=="
@@ -20,11 +20,16 @@ INTEGRITY = "CirZixcwWelbkIXxpxlNQx5+ZdJirl6F1s4y4yvA1X7hHAkr9n99aVHaMi0wX+97nAT
 BUILD = "package/build/fhir-client.min.js"
 
 
+class WrongPackageError(Exception):
+    """What came from the registry is not what was pinned: nothing that a run may skip."""
+
+
 def js_library(tools: Path = TOOLS) -> Path:
     """Find the cached build, or fetch it.
 
     Raises:
-        BrowserUnavailableError: The registry does not answer, or sends something else.
+        BrowserUnavailableError: The registry does not answer.
+        WrongPackageError: It sends something else.
     """
     kept = tools / f"fhirclient-{VERSION}.min.js"
     if not kept.exists():
@@ -42,13 +47,13 @@ def _fetched(scratch: Path) -> Path:
     found = base64.b64encode(hashlib.sha512(packed.read_bytes()).digest()).decode()
     if found != INTEGRITY:
         message = f"fhirclient {VERSION} is not what was pinned: sha512-{found}"
-        raise BrowserUnavailableError(message)
+        raise WrongPackageError(message)
     made = scratch / "fhir-client.min.js"
     with tarfile.open(packed) as archive:
         held = archive.extractfile(BUILD)
         if held is None:
             message = f"fhirclient {VERSION} holds no {BUILD}"
-            raise BrowserUnavailableError(message)
+            raise WrongPackageError(message)
         made.write_bytes(held.read())
     return made
 
