@@ -34,7 +34,7 @@ def _settings(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, s
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from _settings(kind, f"{prefix}{name}.")
         else:
-            default = "required" if field.default is PydanticUndefined else f"`{field.default}`" if field.default not in {"", ()} else "empty"
+            default = "required" if field.default is PydanticUndefined else f"`{field.default}`" if field.default not in ("", (), {}) else "empty"
             yield f"{prefix}{name}", default, field.description or ""
 
 

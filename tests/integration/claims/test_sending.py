@@ -6,8 +6,9 @@ from chartloop.kernel.errors import Invalid
 from chartloop.kernel.events import Event
 from chartloop.kernel.worker import Later
 from claims.interchange_store import add_interchange, interchange, move
-from claims.payers.client import PayerClient
 from claims.payers.egress import EgressRefused, check_egress
+from claims.payers.limits import Limits
+from claims.payers.overview import overview
 from claims.trace import outcome
 from tests.integration.claims.faults_payer import WirePayer
 
@@ -64,7 +65,9 @@ def test_a_payer_that_fails_again_and_again_is_left_alone(world, wire):
     for _ in range(8):
         with pytest.raises(Later):
             world.sending.handle(EVENT, once)
-    assert world.breakers.states()["P1"] == "open"
+    with world.db.read() as session:
+        assert overview(session, world.limits_of)[0].sending == "open"
+        assert interchange(session, 1).attempts == 5, "who is not called was not attempted"
     assert state(world) == "queued"
 
 
@@ -72,8 +75,7 @@ def test_a_payer_that_fails_again_and_again_is_left_alone(world, wire):
 @pytest.mark.conformance("Attacks", "88: a payer that hangs, trickles or errs gets nothing twice")
 @pytest.mark.parametrize("mode", ["hang", "slam", "error", "drip"])
 def test_what_may_have_arrived_is_unknown_and_never_sent_again(world, wire, mode):
-    world.client = PayerClient(timeout_s=0.6, allow_private=True)
-    world.sending._client = world.client
+    world.limits["P1"] = Limits(timeout_s=0.6)
     wire.mode = mode
     world.sending.handle(EVENT, once)
     wire.mode = "take"
