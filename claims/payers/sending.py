@@ -73,8 +73,9 @@ class SendingConsumer:
         except OutcomeUnknown as error:
             self._unknown(row, str(error), once)
         else:
-            if passage.answered:
-                self._finish(row, SENT, "", once)
+            if not passage.answered:
+                raise Later(self._retry_s)  # somebody else began to send it meanwhile; what became of that has to be looked at
+            self._finish(row, SENT, "", once)
 
     def _send(self, row: StoredInterchange, address: str, passage: Passage) -> None:
         if passage.probe:

@@ -1,5 +1,7 @@
 """Sending: what certainly did not arrive is sent again, what may have arrived never is."""
 
+from contextlib import contextmanager
+
 import pytest
 
 from chartloop.kernel.errors import Invalid
@@ -7,6 +9,7 @@ from chartloop.kernel.events import Event
 from chartloop.kernel.worker import Later
 from claims.interchange_store import add_interchange, interchange, move
 from claims.payers.egress import EgressRefused, check_egress
+from claims.payers.gates import Gates
 from claims.payers.limits import Limits
 from claims.payers.overview import overview
 from claims.trace import outcome
@@ -101,6 +104,25 @@ def test_an_interchange_found_in_sending_was_left_by_a_dead_process(world, wire)
     world.db.write(lambda tx: move(tx, 1, ["queued"], "sending"))
     world.sending.handle(EVENT, once)
     assert (state(world), wire.received) == ("unknown", [])
+
+
+@pytest.mark.conformance("Faults", "an interchange that another worker began to send, and did not finish, is asked about and not forgotten")
+def test_an_interchange_that_another_worker_takes_first_is_looked_at_again(world, wire):
+    """Found by the simulation (seed 1/110): the event was acknowledged, and the interchange stayed in sending for ever."""
+
+    class Overtaken(Gates):
+        @contextmanager
+        def enter(self, payer, lane):
+            world.db.write(lambda tx: move(tx, 1, ["queued"], "sending", attempt=True))
+            with super().enter(payer, lane) as passage:
+                yield passage
+
+    world.sending._gates = Overtaken(world.db, world.limits_of)
+    with pytest.raises(Later):
+        world.sending.handle(EVENT, once)
+    assert (state(world), wire.received) == ("sending", [])
+    world.sending.handle(EVENT, once)
+    assert (state(world), wire.received, world.task_codes()) == ("unknown", [], ["interchange-outcome-unknown"])
 
 
 def test_a_refused_interchange_asks_a_person(world, wire):

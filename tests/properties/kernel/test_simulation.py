@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
@@ -42,7 +43,7 @@ def test_the_simulation_finds_nothing_in_many_steps(stores: SqliteStores, seed: 
 @pytest.mark.long
 @pytest.mark.conformance("Events", WHAT)
 def test_the_simulation_finds_nothing_on_postgresql(postgresql_url: str, tmp_path: Path) -> None:
-    assert run(PostgresqlStores(postgresql_url, tmp_path), 3, 1_500) > 300
+    assert run(PostgresqlStores(postgresql_url, tmp_path), 3, 600) > 100
 
 
 def test_a_seed_does_the_same_again(stores: SqliteStores) -> None:
@@ -76,7 +77,7 @@ def forgets_holds(patch: pytest.MonkeyPatch) -> None:
 def tells_outside_the_change(patch: pytest.MonkeyPatch) -> None:
     def publish(self: Outbox, tx: Tx, type: str, subject: str, *, key: str, version: int = 0, trace: str = "") -> None:
         tx.after_commit(lambda: None)
-        if hash(subject) % 7:
+        if crc32(subject.encode()) % 7:
             real(self, tx, type, subject, key=key, version=version, trace=trace)
 
     real = Outbox.publish
