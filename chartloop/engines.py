@@ -12,6 +12,7 @@ from chartloop.kernel.audit.retention import prune
 from chartloop.kernel.audit.sealer import Sealer
 from chartloop.kernel.auth import forget_expired
 from chartloop.kernel.config import Settings
+from chartloop.kernel.held_back import watch_held_back
 from chartloop.kernel.keys import secret, signing_key
 from chartloop.kernel.retention import forget_events
 from chartloop.kernel.vault.vault import REFRESH_S
@@ -27,10 +28,11 @@ from claims.jobs import ClaimConsumer
 from claims.jobs_assembly import Assembly
 from claims.jobs_release import Release
 from claims.payers.answering import AnsweringConsumer
-from claims.payers.breaker import Breakers
 from claims.payers.client import PayerClient
 from claims.payers.departure import Departure
 from claims.payers.directory import Directory
+from claims.payers.gates import Gates
+from claims.payers.limits import limits_of
 from claims.payers.mailbox import Mailboxes
 from claims.payers.sending import SendingConsumer
 from fhir_server.dead_letter import DeadLetterTasks
@@ -76,10 +78,19 @@ def consumers(kernel: Kernel, repository: Repository, pool: CoderPool) -> list[C
 
 def _claims(kernel: Kernel, repository: Repository) -> list[Consumer]:
     chart = Chart(repository, subject(kernel, "claims"))
-    directory, client, breakers = _payers(kernel, chart)
+    directory, client, gates = _payers(kernel, chart)
     return [
         _assembling(kernel, chart),
-        SendingConsumer(kernel.database, chart, directory, client, breakers, kernel.audit, Departure(kernel.database, chart, subject(kernel, "payer"))),
+        SendingConsumer(
+            kernel.database,
+            chart,
+            directory,
+            client,
+            gates,
+            kernel.audit,
+            Departure(kernel.database, chart, subject(kernel, "payer")),
+            limits_of(kernel.settings.claims),
+        ),
         AnsweringConsumer(kernel.database, chart, directory),
     ]
 
@@ -90,9 +101,9 @@ def _assembling(kernel: Kernel, chart: Chart) -> ClaimConsumer:
     return ClaimConsumer(chart, Assembly(chart), release)
 
 
-def _payers(kernel: Kernel, chart: Chart) -> tuple[Directory, PayerClient, Breakers]:
-    settings = kernel.settings
-    return Directory(chart), PayerClient(timeout_s=settings.claims.payer_timeout_s, allow_private=settings.egress.allow_private), Breakers()
+def _payers(kernel: Kernel, chart: Chart) -> tuple[Directory, PayerClient, Gates]:
+    limits = limits_of(kernel.settings.claims)
+    return Directory(chart), PayerClient(limits, allow_private=kernel.settings.egress.allow_private), Gates(kernel.database, limits)
 
 
 def _coding(kernel: Kernel, repository: Repository, pool: CoderPool) -> list[Consumer]:
@@ -158,6 +169,7 @@ def periodics(kernel: Kernel, door: Door, *, only: Collection[str] = ()) -> list
         Periodic("forget-events", HOUR_S, lambda: _forget_events(kernel)),
         Periodic("keys", REFRESH_S, lambda: _refresh_keys(kernel)),
         Periodic("forget-tokens", HOUR_S, lambda: _forget_tokens(kernel)),
+        Periodic("held-back", 10.0, lambda: _watch_held_back(kernel)),
     ]
     return [periodic for periodic in found if not only or periodic.name in only]
 
@@ -194,6 +206,10 @@ def _reindex(store: Store) -> None:
 
 def _forget_events(kernel: Kernel) -> None:
     forget_events(kernel.database, kernel.settings.worker.retention_s)
+
+
+def _watch_held_back(kernel: Kernel) -> None:
+    watch_held_back(kernel.database, kernel.settings.database.held_alarm_s)
 
 
 def listener(kernel: Kernel) -> MllpServer:

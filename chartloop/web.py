@@ -37,6 +37,8 @@ from chartloop.measured import measured
 from chartloop.risk import risk_registry
 from chartloop.securing import api_headers
 from chartloop.telemetry import telemetry_intake
+from claims.payers.limits import limits_of
+from claims.payers.metrics import PayerCollector
 from fhir_server.api import blueprint as fhir_blueprint
 from fhir_server.audit_event import AuditEvents
 from fhir_server.background.runner import AsyncRunner
@@ -110,6 +112,7 @@ def build_routes(kernel: Kernel, repository: Repository, metrics: Metrics, later
     cds = _cds(kernel, repository, gate.authenticate, risk_registry(settings))
     metrics.registry.register(BusCollector(kernel.database))
     metrics.registry.register(MessageCollector(kernel.database))
+    metrics.registry.register(PayerCollector(kernel.database, limits_of(settings.claims)))
     app = Flask("chartloop", static_folder=None)
     app.register_blueprint(fhir_blueprint(gate), url_prefix="/fhir")
     telemetry = telemetry_routes.blueprint(gate, kernel.access, kernel.audit, telemetry_intake(kernel, repository))

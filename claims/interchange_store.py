@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from chartloop.kernel import clock
-from chartloop.kernel.db import Database, Session, Tx
+from chartloop.kernel.db import Database, OneRow, Session, Tx
 from chartloop.kernel.events import Event
+from chartloop.kernel.inbox import accept
 from chartloop.kernel.worker import Permanent
 from claims.control_numbers import draw_number
 
@@ -14,6 +15,8 @@ WITHHELD = "withheld"
 """State of what was queued, and may not leave any more."""
 
 RECEIVED, PROCESSED = "received", "processed"
+AGAIN = "again"
+"""Note of an answer that is looked at once more, since a claim that it speaks of was sent meanwhile."""
 _COLUMNS = "id, direction, payer, isa13, gs06, kind, state, idempotency_key, attempts, created, sent, updated, note, body"
 
 
@@ -142,12 +145,34 @@ def answers(session: Session, claim: str) -> list[tuple[str, int, int, str]]:
     return [(str(f), int(i), int(r), session.columns.kept_text(str(d), "claim_answer.data", claim, f)) for f, i, r, d in rows]
 
 
+def remember_stranger(tx: Tx, payer: str, control: str, number: int) -> None:
+    """Remember that an answer speaks of a claim (its patient control number) that was never sent."""
+    accept(tx, f"stranger/{payer}/{control}", str(number), b"")
+
+
+def recall_strangers(tx: Tx, payer: str, control: str) -> list[int]:
+    """A claim is sent: give the answers that spoke of it back to be looked at, and return their numbers."""
+    source = f"stranger/{payer}/{control}"
+    numbers = [int(row[0]) for row in tx.all("SELECT key FROM inbox WHERE source = ?", (source,))]
+    tx.run("DELETE FROM inbox WHERE source = ?", (source,))
+    return [number for number in numbers if move(tx, number, [PROCESSED], RECEIVED, note=AGAIN)]
+
+
 def payers(session: Session) -> list[str]:
     """Return the payers that something was ever queued for."""
     return [str(row[0]) for row in session.all("SELECT DISTINCT payer FROM interchange WHERE direction = 'out' ORDER BY payer")]
 
 
-def mailbox_position(session: Session, payer: str) -> int:
+def waiting(session: Session) -> list[tuple[str, str, int, int]]:
+    """Return (payer, state, how many, microsecond of the oldest) of what was not delivered: queued, sending or unknown."""
+    rows = session.all(
+        "SELECT payer, state, count(*), min(created) FROM interchange"
+        " WHERE direction = 'out' AND state IN ('queued', 'sending', 'unknown') GROUP BY payer, state ORDER BY payer, state"
+    )
+    return [(str(payer), str(state), int(number), int(oldest)) for payer, state, number, oldest in rows]
+
+
+def mailbox_position(session: OneRow, payer: str) -> int:
     """Return the last mailbox item taken from a payer."""
     row = session.one("SELECT position FROM claims_mailbox WHERE payer = ?", (payer,))
     return int(row[0]) if row else 0

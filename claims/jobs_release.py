@@ -11,7 +11,7 @@ from chartloop.kernel.outbox import Outbox
 from claims.attention import LATE_NOTE, NOT_READY, WITHHELD, attention, closing, raise_attention
 from claims.chart import Chart, Entry, put
 from claims.control_numbers import NumberTaken, next_number, take_number
-from claims.interchange_store import QUEUED, Submission, add_interchange, submit
+from claims.interchange_store import QUEUED, Submission, add_interchange, recall_strangers, submit
 from claims.mapping.characters import text_to_x12
 from claims.mapping.claim import ClaimContext, claim_to_837p
 from claims.mapping.coded import coded_notes
@@ -108,6 +108,8 @@ class Release:
             submit(tx, Submission(control, claim.reference, payer, number))
             self._chart.disclose(tx, recipient, told, f"{claim.reference}/_history/{claim.version + 1}")
             self._outbox.publish(tx, "InterchangeQueued", f"interchange/{number}", key=f"payer/{payer}")
+            for answer in recall_strangers(tx, payer, control):
+                self._outbox.publish(tx, "InterchangeReceived", f"interchange/{answer}", key=f"payer/{payer}")
 
         done = [entry for kind in (NOT_READY, WITHHELD) for entry in closing(self._chart, kind, claim.reference)]
         try:

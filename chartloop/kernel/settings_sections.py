@@ -1,5 +1,6 @@
 """The sections of the settings; a name says its unit."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ class DatabaseSettings(Section):
     url: str = Field(default="", description="postgresql://… ; empty is SQLite in the data directory.")
     busy_timeout_s: float = Field(default=5.0, gt=0, description="How long SQLite waits for a lock that another process holds.")
     connections: int = Field(default=32, ge=1, description="Most PostgreSQL connections of one process for reads, and as many for writes.")
+    held_alarm_s: float = Field(default=60.0, gt=0, description="Age from which the log warns of events that a transaction elsewhere in the PostgreSQL cluster holds back.")
 
 
 class BusSettings(Section):
@@ -242,6 +244,20 @@ class PredictionsSettings(Section):
     vital_max_age_days: int = Field(default=365, ge=1, description="A blood pressure or body mass index older than this counts as not recorded.")
 
 
+class PayerSettings(Section):
+    """What is different for one payer; what is not said is as for all."""
+
+    timeout_s: float | None = Field(default=None, gt=0)
+    connect_s: float | None = Field(default=None, gt=0)
+    calls_at_once: int | None = Field(default=None, ge=1)
+    calls_per_s: float | None = Field(default=None, gt=0)
+    failures: int | None = Field(default=None, ge=1)
+    rest_s: float | None = Field(default=None, gt=0)
+    rest_max_s: float | None = Field(default=None, gt=0)
+    max_age_s: float | None = Field(default=None, gt=0)
+    answer_max_bytes: int | None = Field(default=None, ge=1)
+
+
 class ClaimsSettings(Section):
     """Claims to payers."""
 
@@ -251,7 +267,18 @@ class ClaimsSettings(Section):
     contact_phone: str = Field(default="5555550100", description="Telephone number of the contact.")
     usage: str = Field(default="T", pattern="^[TP]$", description="ISA15: T test, P production.")
     poll_interval_s: float = Field(default=2.0, gt=0, description="How often payers' mailboxes are read.")
-    payer_timeout_s: float = Field(default=10.0, gt=0, description="Total time of one call to a payer.")
+    payer_timeout_s: float = Field(default=10.0, gt=0, description="Total time of one call to a payer, from its name to the last byte of the answer.")
+    payer_connect_s: float = Field(default=5.0, gt=0, description="Time within that to connect to a payer.")
+    payer_calls_at_once: int = Field(default=4, ge=1, description="Most calls of one kind (sending, reading the mailbox) to one payer at once, calls that cannot be ended included.")
+    payer_calls_per_s: float = Field(default=20.0, gt=0, description="Most calls of one kind to one payer in a second, from one process; what is more waits.")
+    payer_failures: int = Field(default=5, ge=1, description="Failures in a row after which a payer is left alone.")
+    payer_rest_s: float = Field(default=10.0, gt=0, description="For how long first; one probe follows, and the rest doubles with every probe that fails.")
+    payer_rest_max_s: float = Field(default=300.0, gt=0, description="Longest rest between two probes.")
+    payer_max_age_s: float = Field(default=86_400.0, gt=0, description="Age at which an interchange that cannot be delivered is given to a person.")
+    payer_answer_max_bytes: int = Field(default=64_000_000, ge=1, description="Largest answer of a payer that is read.")
+    payers: Mapping[str, PayerSettings] = Field(
+        default={}, description="What differs for single payers: a table for each in chartloop.toml, `[claims.payers.PRAIRIE01]`, with names as above without `payer_`; or JSON."
+    )
     note_wait_s: float = Field(default=60.0, ge=0, description="How long a claim with diagnoses but without a note waits for the note.")
     draft_interval_s: float = Field(default=15.0, gt=0, description="How often held drafts are looked at again.")
 

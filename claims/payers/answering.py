@@ -17,6 +17,7 @@ from claims.attention import REJECTED as CLAIM_REJECTED
 from claims.chart import Chart, by_identifier, post, put
 from claims.interchange_store import (
     ACKNOWLEDGED,
+    AGAIN,
     PROCESSED,
     QUEUED,
     RECEIVED,
@@ -30,6 +31,7 @@ from claims.interchange_store import (
     answers,
     interchange_of,
     move,
+    remember_stranger,
     sent_by_gs06,
     sent_by_isa13,
     submission_of,
@@ -56,7 +58,10 @@ class Findings:
     answers: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     states: dict[int, str] = field(default_factory=dict)
     remittances: list[tuple[Remittance, dict[int, Submission]]] = field(default_factory=list)
-    unmatched: list[str] = field(default_factory=list)
+    unmatched: dict[str, str] = field(default_factory=dict)
+    """What matches nothing, by its place in the interchange."""
+    strangers: set[str] = field(default_factory=set)
+    """Patient control numbers that were paid and never sent."""
 
     def state(self, number: int, state: str) -> None:
         """A rejection outlives an acknowledgment."""
@@ -89,7 +94,7 @@ def report_to_findings(session: Session, payer: str, report: Report) -> Findings
 
 def _answer_batch(session: Session, found: Findings, sent: StoredInterchange | None, answer: dict[str, Any]) -> None:
     if sent is None:
-        found.unmatched.append(answer["kind"])
+        found.unmatched[str(len(found.unmatched))] = answer["kind"]
         return
     found.state(sent.id, REJECTED if answer["rejected"] else ACKNOWLEDGED)
     for submission in submissions(session, sent.id):
@@ -101,12 +106,17 @@ def _remittance(session: Session, found: Findings, payer: str, remittance: Remit
     for index, claim in enumerate(remittance.claims):
         submission = submission_of(session, payer=payer, pcn=claim.control, payer_control=claim.payer_control)
         if submission is None:
-            found.unmatched.append(f"835 {remittance.trace} claim {index + 1}")
+            found.unmatched[_place(remittance, index)] = f"835 {remittance.trace} claim {index + 1}"
+            found.strangers.add(claim.control)
             continue
         matched[index] = submission
         found.answers[submission.claim].append({**remitted_to_answer(remittance, claim), "position": index})
         found.state(submission.interchange, ACKNOWLEDGED)
     found.remittances.append((remittance, matched))
+
+
+def _place(remittance: Remittance, index: int) -> str:
+    return f"{remittance.trace}/{index + 1}"
 
 
 class AnsweringConsumer:
@@ -159,9 +169,12 @@ class AnsweringConsumer:
             self._respond(claim_reference, [*before[claim_reference], *new], now, entries, responses)
         for remittance, matched in found.remittances:
             entries += self._pay(row, remittance, matched, responses, now)
-        for index, what in enumerate(found.unmatched):
+        for place, what in found.unmatched.items():
             reason = Issue("warning", "not-found", f"{what} matches nothing that was sent", f"interchange/{row.id}")
-            entries.append(attention_entry(attention(UNMATCHED, f"interchange/{row.id}/{index}", now, reasons=[reason])))
+            entries.append(attention_entry(attention(UNMATCHED, f"interchange/{row.id}/{place}", now, reasons=[reason])))
+        if row.note == AGAIN:
+            places = [_place(remittance, index) for remittance, matched in found.remittances for index in matched]
+            entries += [entry for place in places for entry in closing(self._chart, UNMATCHED, f"interchange/{row.id}/{place}")]
         for number in found.states:
             entries += closing(self._chart, UNKNOWN_OUTCOME, f"interchange/{number}")
         kinds = sorted({t.kind for t in report.sets} | ({"TA1"} if any(i.acknowledgments for i in report.interchanges) else set()))
@@ -174,6 +187,8 @@ class AnsweringConsumer:
                     add_answer(tx, claim_reference, fact_of(row.payer, answer), row.id, answer["kind"], data, answer.get("payer_control", ""))
             for number, state in found.states.items():
                 move(tx, number, [*_OPEN, ACKNOWLEDGED] if state == REJECTED else _OPEN, state)
+            for control in found.strangers:
+                remember_stranger(tx, row.payer, control, row.id)
             move(tx, row.id, [RECEIVED], PROCESSED, note=" ".join(kinds))
             tx.run("UPDATE interchange SET kind = ?, isa13 = ? WHERE id = ?", (" ".join(kinds), report.interchanges[0].control, row.id))
 
@@ -207,7 +222,8 @@ class AnsweringConsumer:
         self, row: StoredInterchange, remittance: Remittance, matched: Mapping[int, Submission], responses: Mapping[str, str], now: str
     ) -> list[dict[str, Any]]:
         value = payment_identifier(row.payer, remittance)
-        if self._chart.first("PaymentReconciliation", identifier=f"{PAYMENT}|{value}") is not None:
+        known = self._chart.first("PaymentReconciliation", identifier=f"{PAYMENT}|{value}")
+        if known is not None and row.note != AGAIN:
             return []
         positions = {id(claim): index for index, claim in enumerate(remittance.claims)}
 
@@ -217,6 +233,8 @@ class AnsweringConsumer:
 
         issuer = self._directory.payer(row.payer).organization
         payment = remittance_to_payment_reconciliation(remittance, row.payer, now, answered, issuer)
+        if known is not None:  # a claim that was paid before it was sent
+            return [put(known, {**known.resource, "detail": payment["detail"]})]
         return [post(payment, f"urn:uuid:{_uuid_of(value)}", by_identifier(PAYMENT, value))]
 
 

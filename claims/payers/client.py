@@ -1,100 +1,91 @@
-"""Calls to one payer: a total deadline, and an outcome that says whether the payer may have seen the bytes."""
+"""What is asked of payers over HTTP, and what their answers mean."""
 
-import threading
-from dataclasses import dataclass, field
+import hashlib
+import json
+import re
 from typing import Any
 
 import httpx
 
-from claims.payers.egress import EgressRefused, check_egress
+from claims.payers.call import Answer, NotReached, OutcomeUnknown, Refused, Request, perform
+from claims.payers.egress import EgressRefused
+from claims.payers.limits import LimitsOf
+from claims.payers.places import Place
 
-MAX_ANSWER = 64 * 1024 * 1024
-
-
-class NotReached(Exception):
-    """The payer did not take it, for certain: nothing left this machine, or the payer said no for now."""
-
-
-class Refused(Exception):
-    """The payer answered that it will not take this."""
-
-
-class OutcomeUnknown(Exception):
-    """Bytes may have left and no answer came: the payer may have it or not."""
-
-
-@dataclass(slots=True)
-class _Call:
-    done: threading.Event = field(default_factory=threading.Event)
-    response: httpx.Response | None = None
-    error: Exception | None = None
+_DIGEST = re.compile("[0-9a-fA-F]{64}")
 
 
 class PayerClient:
     """HTTP to payers."""
 
-    def __init__(self, *, timeout_s: float, allow_private: bool) -> None:
-        """Take the total time of one call, and whether private addresses may be called."""
-        self._timeout_s = timeout_s
+    def __init__(self, limits_of: LimitsOf, *, allow_private: bool) -> None:
+        """Take every payer's limits, and whether private addresses may be called."""
+        self._limits_of = limits_of
         self._allow_private = allow_private
         # One for every call: each holds every trusted certificate, and hundreds that wait for the collector stop all threads when it comes.
         self._trust = httpx.create_ssl_context(trust_env=False)
 
-    def send(self, base: str, body: bytes, key: str) -> None:
+    def send(self, payer: str, base: str, body: bytes, key: str, place: Place | None = None) -> None:
         """Deliver an interchange; returns when the payer has said that it has it."""
         headers = {"Content-Type": "application/EDI-X12", "Idempotency-Key": key}
-        response = self._call("POST", f"{base.rstrip('/')}/interchanges", content=body, headers=headers)
-        if response.status_code in (429, 503):
-            raise NotReached(f"HTTP {response.status_code}")
-        if 400 <= response.status_code < 500:
-            raise Refused(f"HTTP {response.status_code}")
-        if not response.is_success:
-            raise OutcomeUnknown(f"HTTP {response.status_code}")
+        answer = self._call(payer, Request("POST", f"{base.rstrip('/')}/interchanges", body, headers), place)
+        if answer.status in (429, 503):
+            raise NotReached(f"HTTP {answer.status}")
+        if 400 <= answer.status < 500:
+            raise Refused(f"HTTP {answer.status}")
+        if not 200 <= answer.status < 300:
+            raise OutcomeUnknown(f"HTTP {answer.status}")
+        doubt = doubt_of(answer, body)
+        if doubt:
+            raise OutcomeUnknown(f"HTTP {answer.status} {doubt}")
 
-    def mailbox(self, base: str, after: int, limit: int = 100) -> list[dict[str, Any]]:
+    def mailbox(self, payer: str, base: str, after: int, limit: int = 100, place: Place | None = None) -> list[dict[str, Any]]:
         """Return the next items of the mailbox."""
-        response = self._call("GET", f"{base.rstrip('/')}/mailbox", params={"after": after, "limit": limit})
-        if not response.is_success:
-            raise NotReached(f"HTTP {response.status_code}")
+        answer = self._call(payer, Request("GET", f"{base.rstrip('/')}/mailbox", params={"after": after, "limit": limit}), place)
+        if not 200 <= answer.status < 300:
+            raise NotReached(f"HTTP {answer.status}")
         try:
-            items = response.json()["items"]
+            items = json.loads(answer.content)["items"]
             return [{"n": int(item["n"]), "body": str(item["body"])} for item in items]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise NotReached("the mailbox answered what is not a list of items") from error
 
-    def _call(self, method: str, url: str, **request: Any) -> httpx.Response:
+    def probe(self, payer: str, base: str, after: int, place: Place | None = None) -> None:
+        """Ask something that does no harm, to see whether a payer is back; raises NotReached where it is not."""
         try:
-            check_egress(url, allow_private=self._allow_private)
-        except OSError as error:
-            raise NotReached("the payer's name does not resolve") from error
-        client = httpx.Client(verify=self._trust, timeout=self._timeout_s, follow_redirects=False, trust_env=False)
-        call = _Call()
-        thread = threading.Thread(target=_perform, args=(client, call, method, url, request), daemon=True, name="chartloop-payer-call")
-        thread.start()
-        if not call.done.wait(self._timeout_s):
-            # httpx limits each read, not the whole call: a payer that drips a byte a second would hold us for ever.
-            raise OutcomeUnknown("no answer within the total deadline")
-        if isinstance(call.error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.PoolTimeout)):
-            raise NotReached(type(call.error).__name__) from call.error
-        if call.error is not None or call.response is None:
-            raise OutcomeUnknown(type(call.error).__name__) from call.error
-        return call.response
+            self.mailbox(payer, base, after, 1, place)
+        except OutcomeUnknown as error:
+            raise NotReached(str(error)) from error
+
+    def _call(self, payer: str, request: Request, place: Place | None) -> Answer:
+        return perform(request, self._limits_of(payer), self._trust, allow_private=self._allow_private, place=place)
 
 
-def _perform(client: httpx.Client, call: _Call, method: str, url: str, request: dict[str, Any]) -> None:
+def doubt_of(answer: Answer, body: bytes) -> str:
+    """Say why an answer of success is not believed; "" where it is.
+
+    A gateway in front of a payer answers 200 with a page that says maintenance; a payer answers 200 with an error in its body.
+    """
+    if answer.content_type.startswith("text/html"):
+        return "with a page instead of a receipt"
     try:
-        with client, client.stream(method, url, **request) as response:
-            content = bytearray()
-            for chunk in response.iter_bytes():
-                content += chunk
-                if len(content) > MAX_ANSWER:
-                    raise httpx.DecodingError("the answer is too large")
-            headers = {k: v for k, v in response.headers.items() if k not in ("content-encoding", "content-length", "transfer-encoding")}
-            call.response = httpx.Response(response.status_code, headers=headers, content=bytes(content))
-    except Exception as error:  # carried to the caller's thread
-        call.error = error
-    finally:
-        call.done.set()
+        said = json.loads(answer.content)
+    except (ValueError, RecursionError):
+        return ""  # what kind of receipt a payer gives is its own affair
+    if not isinstance(said, dict):
+        return ""
+    if said.get("error") or said.get("errors") or _fails(said):
+        return "with an error in its body"
+    digest = said.get("sha256")
+    if isinstance(digest, str) and _DIGEST.fullmatch(digest) and digest.lower() != hashlib.sha256(body).hexdigest():
+        return "with a receipt for other bytes"
+    return ""
+
+
+def _fails(said: dict[str, Any]) -> bool:
+    """An OperationOutcome of an error."""
+    issues = said.get("issue") if said.get("resourceType") == "OperationOutcome" else None
+    return isinstance(issues, list) and any(isinstance(issue, dict) and issue.get("severity") in ("error", "fatal") for issue in issues)
 
 
 __all__ = ["EgressRefused", "NotReached", "OutcomeUnknown", "PayerClient", "Refused"]

@@ -4,31 +4,36 @@ import hashlib
 import logging
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from chartloop.kernel.audit.journal import Audit
 from chartloop.kernel.db import Database, Tx
+from chartloop.kernel.errors import ChartloopError
 from chartloop.kernel.inbox import accept
 from chartloop.kernel.outbox import Outbox
 from chartloop.kernel.worker import Periodic
 from claims.interchange_store import RECEIVED, add_interchange, mailbox_position, payers, set_mailbox_position
-from claims.payers.breaker import Breakers, PayerResting
+from claims.payers import gates, tally
 from claims.payers.client import EgressRefused, NotReached, OutcomeUnknown, PayerClient
 from claims.payers.directory import Directory
+from claims.payers.gates import Gates, Shed
 from claims.payers.trail import answer_record
 
 _log = logging.getLogger(__name__)
 _PAGE = 100
+_PAGES = 100
+"""Most pages that are read at one poll."""
 
 
 class Mailboxes:
     """Takes what payers put out for us."""
 
-    def __init__(self, db: Database, outbox: Outbox, directory: Directory, client: PayerClient, breakers: Breakers, audit: Audit) -> None:
+    def __init__(self, db: Database, outbox: Outbox, directory: Directory, client: PayerClient, gates: Gates, audit: Audit) -> None:
         """Take the store of interchanges, the events, the payers and the audit log."""
         self._audit = audit
-        self._db, self._outbox, self._directory, self._client, self._breakers = db, outbox, directory, client, breakers
+        self._db, self._outbox, self._directory, self._client, self._gates = db, outbox, directory, client, gates
         self._lock = threading.Lock()
         self._busy: set[str] = set()
 
@@ -50,8 +55,12 @@ class Mailboxes:
     def _run(self, payer: str) -> None:
         try:
             self.read(payer)
-        except (NotReached, OutcomeUnknown, PayerResting, EgressRefused) as error:
+        except Shed:
+            pass  # the next poll comes by itself
+        except (NotReached, OutcomeUnknown, EgressRefused) as error:
             _log.info("A mailbox could not be read.", extra={"action": "mailbox.failed", "reason": type(error).__name__})
+            with suppress(ChartloopError):
+                self._db.write(lambda tx: tally.count_call(tx, payer, gates.MAILBOX, tally.FAILED))
         except Exception:  # the thread of one payer must not die silently
             _log.exception("A mailbox could not be read.", extra={"action": "mailbox.failed"})
         finally:
@@ -64,21 +73,25 @@ class Mailboxes:
         if not address:
             return 0
         count = 0
-        while True:
+        for _ in range(_PAGES):
             with self._db.read() as session:
                 after = mailbox_position(session, payer)
-            # Its own breaker: an unreadable mailbox must not stop sending, nor the other way round.
-            items = self._breakers.call(f"{payer} mailbox", partial(self._client.mailbox, address, after, _PAGE))
-            for item in sorted(items, key=lambda i: int(i["n"])):
+            with self._gates.enter(payer, gates.MAILBOX) as passage:
+                items = self._client.mailbox(payer, address, after, _PAGE, passage.place)
+                passage.answered = True
+            new = sorted((item for item in items if item["n"] > after), key=lambda item: int(item["n"]))
+            for item in new:
                 self._db.write(partial(self._take, payer, item))
-            count += len(items)
-            if len(items) < _PAGE:
-                return count
+            count += len(new)
+            if len(items) < _PAGE or not new:  # a mailbox that gives the same again and again is left for now
+                break
+        return count
 
     def _take(self, payer: str, item: Mapping[str, Any], tx: Tx) -> None:
         if receive(tx, self._outbox, payer, str(item["body"]).encode("utf-8", "surrogatepass")):
             self._audit.change(tx, answer_record(payer, int(item["n"])))
         set_mailbox_position(tx, payer, int(item["n"]))
+        tally.count_call(tx, payer, gates.MAILBOX, tally.READ)
 
 
 def receive(tx: Tx, outbox: Outbox, payer: str, body: bytes) -> bool:

@@ -1,13 +1,17 @@
 """Sending: what certainly did not arrive is sent again, what may have arrived never is."""
 
+from contextlib import contextmanager
+
 import pytest
 
 from chartloop.kernel.errors import Invalid
 from chartloop.kernel.events import Event
 from chartloop.kernel.worker import Later
 from claims.interchange_store import add_interchange, interchange, move
-from claims.payers.client import PayerClient
 from claims.payers.egress import EgressRefused, check_egress
+from claims.payers.gates import Gates
+from claims.payers.limits import Limits
+from claims.payers.overview import overview
 from claims.trace import outcome
 from tests.integration.claims.faults_payer import WirePayer
 
@@ -65,7 +69,9 @@ def test_a_payer_that_fails_again_and_again_is_left_alone(world, wire):
     for _ in range(8):
         with pytest.raises(Later):
             world.sending.handle(EVENT, once)
-    assert world.breakers.states()["P1"] == "open"
+    with world.db.read() as session:
+        assert overview(session, world.limits_of)[0].sending == "open"
+        assert interchange(session, 1).attempts == 5, "who is not called was not attempted"
     assert state(world) == "queued"
 
 
@@ -73,8 +79,7 @@ def test_a_payer_that_fails_again_and_again_is_left_alone(world, wire):
 @pytest.mark.conformance("Attacks", "88: a payer that hangs, trickles or errs gets nothing twice")
 @pytest.mark.parametrize("mode", ["hang", "slam", "error", "drip"])
 def test_what_may_have_arrived_is_unknown_and_never_sent_again(world, wire, mode):
-    world.client = PayerClient(timeout_s=0.6, allow_private=True)
-    world.sending._client = world.client
+    world.limits["P1"] = Limits(timeout_s=0.6)
     wire.mode = mode
     world.sending.handle(EVENT, once)
     wire.mode = "take"
@@ -100,6 +105,25 @@ def test_an_interchange_found_in_sending_was_left_by_a_dead_process(world, wire)
     world.db.write(lambda tx: move(tx, 1, ["queued"], "sending"))
     world.sending.handle(EVENT, once)
     assert (state(world), wire.received) == ("unknown", [])
+
+
+@pytest.mark.conformance("Faults", "an interchange that another worker began to send, and did not finish, is asked about and not forgotten")
+def test_an_interchange_that_another_worker_takes_first_is_looked_at_again(world, wire):
+    """Found by the simulation (seed 1/110): the event was acknowledged, and the interchange stayed in sending for ever."""
+
+    class Overtaken(Gates):
+        @contextmanager
+        def enter(self, payer, lane):
+            world.db.write(lambda tx: move(tx, 1, ["queued"], "sending", attempt=True))
+            with super().enter(payer, lane) as passage:
+                yield passage
+
+    world.sending._gates = Overtaken(world.db, world.limits_of)
+    with pytest.raises(Later):
+        world.sending.handle(EVENT, once)
+    assert (state(world), wire.received) == ("sending", [])
+    world.sending.handle(EVENT, once)
+    assert (state(world), wire.received, world.task_codes()) == ("unknown", [], ["interchange-outcome-unknown"])
 
 
 def test_a_refused_interchange_asks_a_person(world, wire):

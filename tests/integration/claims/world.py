@@ -28,10 +28,11 @@ from claims.jobs_assembly import Assembly
 from claims.jobs_release import Release
 from claims.mapping import systems as s
 from claims.payers.answering import AnsweringConsumer
-from claims.payers.breaker import Breakers
 from claims.payers.client import PayerClient
 from claims.payers.departure import Departure
 from claims.payers.directory import Directory
+from claims.payers.gates import Gates
+from claims.payers.limits import Limits
 from claims.payers.mailbox import Mailboxes
 from claims.payers.sending import SendingConsumer
 from fhir_server.codec import Codec
@@ -50,27 +51,34 @@ ADDRESS = [{"line": ["1 Main St"], "city": "Boston", "state": "MA", "postalCode"
 
 
 class World:
-    def __init__(self, database, directory: Path, *, timeout_s: float = 3.0, rest_s: float = 0.4) -> None:
+    def __init__(self, database, directory: Path, *, timeout_s: float = 3.0, rest_s: float = 0.4, access: Access | None = None) -> None:
         self.db = database
         self.bus = TableBus(database)
         self.outbox = Outbox(self.bus, b"secret")
         self.audit = Audit(directory)
-        store = Store(database, Access(None, grants=GrantTable(database, TYPE_NAMES)), self.audit, self.outbox, LabelService(), Codec({}), b"secret", "http://localhost/fhir")
+        access = access or Access(None, grants=GrantTable(database, TYPE_NAMES))
+        store = Store(database, access, self.audit, self.outbox, LabelService(), Codec({}), b"secret", "http://localhost/fhir")
         self.repository = Repository(store)
         self.settings = Settings(data=directory)
         self.chart = Chart(self.repository, ENGINE)
         self.setup = Chart(self.repository, OPERATOR)
         self.directory = Directory(self.chart)
-        self.client = PayerClient(timeout_s=timeout_s, allow_private=True)
-        self.breakers = Breakers(rest_s=rest_s)
-        self.mailboxes = Mailboxes(database, self.outbox, self.directory, self.client, self.breakers, self.audit)
+        self.limits = {"": Limits(timeout_s=timeout_s, rest_s=rest_s, calls_per_s=1000.0)}
+        self.client = PayerClient(self.limits_of, allow_private=True)
+        self.gates = Gates(database, self.limits_of)
+        self.mailboxes = Mailboxes(database, self.outbox, self.directory, self.client, self.gates, self.audit)
         self.release = Release(self.chart, database, self.outbox, self.settings, PAYER)
         self.jobs = ClaimConsumer(self.chart, Assembly(self.chart), self.release)
-        self.sending = SendingConsumer(database, self.chart, self.directory, self.client, self.breakers, self.audit, Departure(database, self.chart, PAYER), retry_s=0.1)
+        departure = Departure(database, self.chart, PAYER)
+        self.sending = SendingConsumer(database, self.chart, self.directory, self.client, self.gates, self.audit, departure, self.limits_of, retry_s=0.1)
         self.answering = AnsweringConsumer(database, self.chart, self.directory)
         settings = WorkerSettings(poll_interval_s=0.05, backoff_s=0.05, attempts=6, lease_s=3.0)
         consumers = [self.jobs, self.sending, self.answering]
         self.worker = Worker(database, self.bus, consumers, [self.mailboxes.periodic(0.1)], settings)
+
+    def limits_of(self, payer):
+        """The limits of a payer; under "" are those of everybody else."""
+        return self.limits.get(payer, self.limits[""])
 
     def put(self, resource):
         type_, id_ = resource["resourceType"], resource["id"]
