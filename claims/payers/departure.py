@@ -25,6 +25,10 @@ from fhir_server.operations.disclose import Withheld
 _AGAIN_S = 0.2
 
 
+class StaysHere(Exception):
+    """It may not leave any more: it was withheld, and nothing is left to do."""
+
+
 class _Telling(NamedTuple):
     """One claim of an interchange: what it tells, and to whom."""
 
@@ -41,9 +45,10 @@ class Departure:
         self._db, self._chart, self._payer = db, chart, payer
 
     def take(self, row: StoredInterchange, once: Once) -> bool:
-        """Take an interchange for sending; False where somebody else did, or where it may not leave any more.
+        """Take an interchange for sending; False where somebody else did.
 
         Raises:
+            StaysHere: It may not leave any more.
             Later: Somebody writes what was to be taken back; look again.
         """
         telling = self._telling(row)
@@ -57,7 +62,7 @@ class Departure:
             return self._db.write(work)
         except Withheld as kept:
             self._keep(row, telling, kept.references, once)
-            return False
+            raise StaysHere from None
 
     def _telling(self, row: StoredInterchange) -> list[_Telling]:
         with self._db.read() as session:

@@ -13,7 +13,7 @@ from claims.chart import Chart
 from claims.interchange_store import QUEUED, REJECTED, SENDING, SENT, UNKNOWN, StoredInterchange, interchange_of, mailbox_position, move
 from claims.payers import gates, tally
 from claims.payers.client import EgressRefused, NotReached, OutcomeUnknown, PayerClient, Refused
-from claims.payers.departure import Departure
+from claims.payers.departure import Departure, StaysHere
 from claims.payers.directory import Directory
 from claims.payers.gates import Gates, Passage, Shed
 from claims.payers.limits import LimitsOf
@@ -63,6 +63,8 @@ class SendingConsumer:
         try:
             with self._gates.enter(row.payer, gates.SENDING) as passage:
                 self._send(row, address, passage, once)
+        except StaysHere:
+            return
         except Shed as shed:
             self._shed(row, shed)
         except NotReached as error:
@@ -76,7 +78,7 @@ class SendingConsumer:
             self._unknown(row, str(error), once)
         else:
             if not passage.answered:
-                raise Later(self._retry_s)  # somebody else began to send it, or it may not leave any more: look at what became of it
+                raise Later(self._retry_s)  # somebody else began to send it meanwhile; what became of that has to be looked at
             self._finish(row, SENT, "", once)
 
     def _send(self, row: StoredInterchange, address: str, passage: Passage, once: Once) -> None:
