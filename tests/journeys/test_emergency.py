@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["hospital", "house", "operator"]
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 
 @pytest.fixture
