@@ -8,20 +8,21 @@ import os
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.conformance.r4_matrix import Row, tables
+from tests.conformance.requirement_rows import LISTS, requirements
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "build" / "conformance"
 HEADER = """# Conformance
 
 Written by the tests that ran (`make test test-long`, then `python -m tests.conformance_report docs/conformance.md`); `make check` fails when it differs.
-First the R4 specification, row by row, with the tests that show a row or the reason why it is not supported; then the requirements that tests
-name; then every sentence that the tests hold, by part. “(corpus)” needs the real inputs beside the project.
+First the R4 specification, row by row, with the tests that show a row or the reason why it is not supported; then a hundred attacks and what CDS Hooks
+demands for security, in the same way; then the requirements that tests name; then every sentence that the tests hold, by part. “(corpus)” needs the real inputs beside the project.
 """
 Rows = dict[str, dict[str, dict[str, str]]]
 
@@ -67,7 +68,7 @@ def read_results() -> Rows:
 def render() -> str:
     results = read_results()
     sentences = results.pop("", {}).get("", {})
-    lines = [HEADER, *matrix(sentences)]
+    lines = [HEADER, *matrix(sentences), *lists(sentences)]
     for area, statements in sorted(results.items()):
         lines += [f"\n## {area}\n", "| requirement | shown by |", "| --- | --- |"]
         for statement, tests in sorted(statements.items()):
@@ -86,8 +87,23 @@ def matrix(verdicts: Mapping[str, str]) -> list[str]:
 
 
 def _shown(row: Row, verdicts: Mapping[str, str]) -> str:
-    names = ", ".join(f"`{test.removeprefix('tests/')}`{_verdict(verdicts.get(test, 'held'))}" for test in row.tests)
-    return "; ".join(part for part in (f"not supported: {row.reason}" if row.reason else "", names, row.note) if part)
+    return "; ".join(part for part in (f"not supported: {row.reason}" if row.reason else "", _names(row.tests, verdicts), row.note) if part)
+
+
+def lists(verdicts: Mapping[str, str]) -> list[str]:
+    """Write the lists of requirements that are kept as data; a row whose test failed says so."""
+    lines: list[str] = []
+    for name, title in LISTS.items():
+        lines += [f"\n## {title}\n", "| row | what must hold | here |", "| --- | --- | --- |"]
+        for row in requirements(name):
+            reason = f"cannot apply: {row['reason']}" if "reason" in row else ""
+            said = "; ".join(part for part in (reason, _names(row.get("tests", ()), verdicts), row.get("note", "")) if part)
+            lines.append(f"| {row['id']} | {_cell(row['statement'])} | {_cell(said)} |")
+    return lines
+
+
+def _names(tests: Iterable[str], verdicts: Mapping[str, str]) -> str:
+    return ", ".join(f"`{test.removeprefix('tests/')}`{_verdict(verdicts.get(test, 'held'))}" for test in tests)
 
 
 def _cell(text: str) -> str:

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.conformance.requirement_rows import misshapen, requirements, unshown
+
 TESTS = Path(__file__).resolve().parents[1]
 SUGGESTIONS = "cards of this service carry no suggestions, and so no actions"
-TRANSPORT = "TLS ends at the proxy in front of the server"
-CLIENT_JWT = "a call shows nothing beyond its prefetch and its own FHIR token, so the service demands no JWT of the client and accepts none"
+SECURITY = {2, 5, 54, 61, 107, 168, 176, 199, 201, 203, 208, 213}
+"""What of it concerns security: transport, discovery, rights, addresses, the callers' JWTs, other origins."""
 DOES_NOT_APPLY = {
-    **dict.fromkeys((2, 168), TRANSPORT),
     **dict.fromkeys((92, 93, 95, 96, *range(117, 136)), SUGGESTIONS),
     75: "there are no system actions",
     89: "said of the client: the indicator may guide its display",
     111: "the source has no icon",
-    **dict.fromkeys((176, 199, 201, 203), CLIENT_JWT),
     211: "there is one service; no card of it replaces that of another hook",
     213: "nothing here is required for a patient's safety",
 }
@@ -60,3 +60,11 @@ def test_every_shall_of_a_service_is_shown_or_does_not_apply(corpus):
     assert len(wanted) == 73
     assert sorted(wanted - tested - set(DOES_NOT_APPLY)) == []
     assert sorted(tested & set(DOES_NOT_APPLY) & wanted) == [], "said to be tested and not to apply"
+
+
+@pytest.mark.conformance("CDS Hooks 2.0", "each SHALL for a service that concerns security is listed with its tests")
+def test_each_demand_for_security_is_listed_with_its_tests():
+    rows = requirements("cds-hooks-2.0-security")
+    assert list(misshapen(rows, "statement")) == []
+    assert list(unshown(rows, r"CDS Hooks 2\.0', .*?@{id}\b")) == []
+    assert {row["id"] for row in rows} == SECURITY

@@ -1,49 +1,24 @@
 """Every SHALL and SHALL NOT of SMART App Launch 2.2.0 for servers has a row that names its tests, or says why it cannot apply."""
 
-import ast
 import csv
 import io
-import re
 import tarfile
-import tomllib
-from functools import cache
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-ROWS = tomllib.loads((ROOT / "docs" / "conformance" / "smart-2.2.0.toml").read_text("utf-8"))["requirement"]
+from tests.conformance.requirement_rows import ROOT, misshapen, requirements, unshown
+
+ROWS = requirements("smart-2.2.0")
 LIST = "smart_app_launch_test_kit_requirements.csv"
 
 
-@cache
-def functions(path: str) -> dict[str, str]:
-    """Names of the tests of a file, each with its decorators."""
-    found = ast.parse((ROOT / path).read_text("utf-8"))
-    return {node.name: " ".join(map(ast.unparse, node.decorator_list)) for node in ast.walk(found) if isinstance(node, ast.FunctionDef)}
-
-
 def test_each_row_stands_once_and_is_tested_or_says_why_not() -> None:
-    ids = [row["id"] for row in ROWS]
-    assert ids == sorted(set(ids))
-    for row in ROWS:
-        if row["status"] == "tested":
-            assert row["tests"]
-            assert set(row) == {"id", "status", "tests"}
-        else:
-            assert row["status"] == "not applicable"
-            assert len(row["reason"]) > 20
+    assert list(misshapen(ROWS)) == []
 
 
 def test_every_named_test_exists_and_says_that_it_shows_the_requirement() -> None:
-    wrong = []
-    for row in ROWS:
-        for named in row.get("tests", ()):
-            path, _, name = named.partition("::")
-            decorators = functions(path).get(name)
-            if decorators is None or not re.search(rf"['\"](?:SMART-2\.2\.0@)?{row['id']}: ", decorators):
-                wrong.append((row["id"], named))
-    assert wrong == []
+    assert list(unshown(ROWS, r"['\"](?:SMART-2\.2\.0@)?{id}: ")) == []
 
 
 @pytest.mark.corpus

@@ -113,6 +113,7 @@ def test_what_prefetch_lacks_is_read_through_the_door(chart, prefetch, cards, re
     assert [record["interaction"] for record in chart.records()] == (["search"] if read else [])
 
 
+@pytest.mark.conformance("Attacks", "96: without prefetch or rights it is 412")
 @pytest.mark.parametrize(
     ("changes", "path"),
     [

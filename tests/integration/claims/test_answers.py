@@ -80,6 +80,7 @@ def test_the_order_and_number_of_arrivals_do_not_matter(sent):
     assert end_state(sent) == first
 
 
+@pytest.mark.conformance("Attacks", "88: a payment before its acknowledgment ends the same")
 @pytest.mark.parametrize("order", [(2, 1, 0), (1, 2, 0)])
 def test_a_payment_before_its_acknowledgment_ends_the_same(sent, order):
     texts = [ACCEPTED, CLAIM_STATUS, REMITTANCE]

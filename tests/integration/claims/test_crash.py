@@ -12,6 +12,7 @@ from tests.integration.claims.faults_payer import WirePayer
 from tests.integration.claims.world import World
 
 
+@pytest.mark.conformance("Attacks", "89: a sender killed between send and receipt sends nothing twice")
 @pytest.mark.conformance("Faults", "kill -9 between send and receipt: the payer gets each interchange once, other lanes go on")
 @pytest.mark.long
 def test_a_sender_killed_between_send_and_receipt_sends_nothing_twice(database, database_url, tmp_path):

@@ -180,6 +180,7 @@ def test_a_claim_waits_for_coverage(ready):
     assert ready.see("Task")[0]["status"] == "completed"
 
 
+@pytest.mark.conformance("Attacks", "89: control numbers are never used twice")
 @pytest.mark.conformance("X12", "control numbers are never used twice, by racing writers either")
 def test_control_numbers_are_never_used_twice(world):
     taken, lock = [], threading.Lock()

@@ -32,6 +32,7 @@ def state(world):
         return interchange(session, 1).state
 
 
+@pytest.mark.conformance("Attacks", "89: a delivered interchange is sent once under its key")
 @pytest.mark.conformance("The loop", "5 Claim: an interchange is sent through the outbox once, under its idempotency key")
 def test_a_delivered_interchange_is_sent_once_under_its_key(world, wire):
     world.sending.handle(EVENT, once)
@@ -114,6 +115,7 @@ def test_private_addresses_are_not_called(url):
         check_egress(url, allow_private=False)
 
 
+@pytest.mark.conformance("Attacks", "88: a hanging payer delays no other")
 @pytest.mark.conformance("The loop", "5 Claim: each payer has a lane of its own; a hanging one delays no other")
 @pytest.mark.conformance("What must be real underneath", "lanes: a hanging key or payer delays no other")
 def test_a_hanging_payer_delays_no_other(world, wire, tmp_path):

@@ -58,6 +58,7 @@ def test_coding_a_claim_again_changes_nothing(loop: Loop) -> None:
     assert (loop.coder.calls, loop.read("Claim/cl1")["meta"]["versionId"]) == (before, version)
 
 
+@pytest.mark.conformance("Attacks", "26: a psychiatric note is coded by behavioral health coders alone")
 @pytest.mark.conformance("The loop", "4 Review: a psychiatric note goes to behavioral-health coders; other coders cannot see that it exists")
 @pytest.mark.conformance("Attacks", "29: a coder's Task of a psychiatric note is hidden from other coders")
 def test_a_psychiatric_note_is_coded_by_behavioral_health_coders_alone(loop: Loop) -> None:

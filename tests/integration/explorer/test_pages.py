@@ -68,6 +68,7 @@ def test_the_page_s_links_to_json_and_xml_work_for_who_is_signed_in(as_person: C
         assert look(as_person("clinician"), link, "application/fhir+json").status_code == 401
 
 
+@pytest.mark.conformance("Attacks", "17: the biller sees bars where the note would be and not its words")
 @pytest.mark.conformance(AREA, "hidden elements are black bars that name the rule, whether or not anything is stored there")
 def test_the_biller_sees_bars_where_the_note_would_be_and_not_its_words(as_person: Callable[..., Client]) -> None:
     page = look(as_person("billing-administrator"), "/fhir/DocumentReference/note-1").text

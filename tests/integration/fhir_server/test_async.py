@@ -125,6 +125,7 @@ def test_what_cannot_wait_is_answered_at_once(api: Later) -> None:
     assert Api(api.store)("GET", "/fhir/_async/x").status_code == 404
 
 
+@pytest.mark.conformance("Attacks", "55: a job belongs to its reader")
 @pytest.mark.conformance("Access", "a job is there for who asked for it alone; it runs under the rights of the moment in which it runs")
 def test_a_job_belongs_to_its_reader(api: Later) -> None:
     note = {"resourceType": "Observation", "id": "o", "status": "final", "code": {"text": "x"}, "subject": {"reference": "Patient/p"}}
@@ -140,6 +141,7 @@ def test_a_job_belongs_to_its_reader(api: Later) -> None:
     assert "entry" not in api.entry(place, "clinician")["resource"]
 
 
+@pytest.mark.conformance("Attacks", "55: jobs are bounded and results expire")
 @pytest.mark.conformance("FHIR R4: interactions", "a subject has a bounded number of jobs: more answer 429 with Retry-After; results expire")
 def test_jobs_are_bounded_and_results_expire(store: Store, fake_clock: FakeClock) -> None:
     api = Later(store)

@@ -78,6 +78,7 @@ def test_a_job_does_not_begin_when_its_token_was_revoked(api: WithTokens, method
     assert api("DELETE", place, role=other).status_code == 202
 
 
+@pytest.mark.conformance("Attacks", "55: a result is not handed out when its token was revoked")
 @pytest.mark.conformance("Access", "the result of a job is handed out no more once its token was revoked; another token's jobs go on")
 def test_a_result_is_not_handed_out_when_its_token_was_revoked(api: WithTokens) -> None:
     asking, other = api.token(), api.token()
@@ -89,6 +90,7 @@ def test_a_result_is_not_handed_out_when_its_token_was_revoked(api: WithTokens) 
     assert api.entry(kept, other)["response"]["status"] == "200 OK"
 
 
+@pytest.mark.conformance("Attacks", "56: a running transaction is rolled back")
 @pytest.mark.conformance("Access", "a transaction that runs while its token is revoked is rolled back")
 def test_a_running_transaction_is_rolled_back(api: WithTokens) -> None:
     asking, other = api.token(), api.token()

@@ -11,6 +11,8 @@ import pytest
 from tests.integration.fhir_server.attacks import attacks
 
 
+@pytest.mark.conformance("Attacks", "94: every attack is refused in bounded memory")
+@pytest.mark.conformance("Attacks", "92: every attack is refused in bounded memory")
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.conformance("Attacks", "depth bombs, long numbers, NaN, double names, lone surrogates, gzip bombs, copies of copies, patterns: 4xx in bounded memory and processor time")

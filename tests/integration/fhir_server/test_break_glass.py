@@ -113,6 +113,7 @@ def test_a_token_without_a_person_or_a_session_breaks_nothing(ward: Ward) -> Non
     assert ward.grants() == 0
 
 
+@pytest.mark.conformance("Attacks", "08: after its minutes the chart is closed also in the middle of paging")
 @pytest.mark.conformance("Attacks", "62: a second after its end the chart is closed, also to the next page of a search")
 def test_after_its_minutes_the_chart_is_closed_also_in_the_middle_of_paging(ward: Ward, fake_clock: FakeClock) -> None:
     token = ward.token()

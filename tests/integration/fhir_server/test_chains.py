@@ -139,6 +139,7 @@ def test_a_chain_over_too_many_resources_is_refused(filled: Repository, operator
     assert [each.id for each in filled.search(operator, "Patient", "_has:Observation:patient:status=final&name=jones").entries] == ["bert"]
 
 
+@pytest.mark.conformance("Attacks", "02: a hidden element is not chained on")
 @pytest.mark.conformance("Access", "who may not see an element may not chain on it, and who has no right to a type may not chain to it")
 def test_a_hidden_element_is_not_chained_on(filled: Repository) -> None:
     biller, engine = scope("billing-administrator"), scope("risk-engine")

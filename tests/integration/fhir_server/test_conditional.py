@@ -124,6 +124,7 @@ def test_conditional_reads_answer_304(api: Api) -> None:
         assert api("GET", path, If_Modified_Since="yesterday").status_code == 200
 
 
+@pytest.mark.conformance("Attacks", "42: a condition finds nothing that is hidden")
 @pytest.mark.conformance("FHIR R4: interactions", "a condition finds nothing that is hidden, and may not use elements that are hidden")
 def test_a_condition_finds_nothing_that_is_hidden(api: Api) -> None:
     secret = {"resourceType": "Observation", "id": "o1", "status": "final", "code": {"text": "x"}, "identifier": [{"value": "1"}], "meta": {"security": [PSY]}}

@@ -69,6 +69,7 @@ def test_a_denial_holds_from_the_next_request_on_and_its_end_too(charts: Reposit
     assert found(charts, JON) == ["o1"]
 
 
+@pytest.mark.conformance("Attacks", "08: the next page follows the denial")
 @pytest.mark.conformance("Attacks", "67: a page that was asked for before the denial shows nothing after it")
 def test_the_next_page_follows_the_denial(charts: Repository, operator: Scope) -> None:
     fill(charts, operator, [{**pulse(1), "id": f"o1{letter}"} for letter in "abc"])
@@ -78,6 +79,8 @@ def test_the_next_page_follows_the_denial(charts: Repository, operator: Scope) -
     assert charts.search(JON, "Observation", first.next).entries == ()
 
 
+@pytest.mark.conformance("Attacks", "67: an export that runs follows the denial")
+@pytest.mark.conformance("Attacks", "56: an export that runs follows the denial")
 def test_an_export_that_runs_follows_the_denial(charts: Repository, operator: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(charts, operator, [{**pulse(1), "id": f"o1{letter}"} for letter in "abc"])
     monkeypatch.setattr("fhir_server.operations.stream._PART", 1)

@@ -64,6 +64,7 @@ LONG = [
 ]
 
 
+@pytest.mark.conformance("Attacks", "03: what is too long is refused with its limit")
 @pytest.mark.conformance("Attacks", "94: 10,000 or-values, 200 chained parameters, chains of 200 steps, 200 sort keys: answered or refused with the limit")
 @pytest.mark.parametrize(("query", "said"), LONG, ids=[query[:40] for query, _ in LONG])
 def test_what_is_too_long_is_refused_with_its_limit(api: Api, query: str, said: str) -> None:  # noqa: F811

@@ -70,6 +70,8 @@ def test_a_condition_holds_no_parameters_of_results(api: Api, more: str) -> None
     assert api("GET", "/fhir/Observation/a").status_code == 200
 
 
+@pytest.mark.conformance("Attacks", "52: what is hidden is not deleted")
+@pytest.mark.conformance("Attacks", "42: what is hidden is not deleted")
 @pytest.mark.conformance("FHIR R4: interactions", "conditional delete leaves alone what the writer may not see, and says how many matches he may not delete")
 def test_what_is_hidden_is_not_deleted(api: Api) -> None:
     hidden = _knee("b", meta={"security": [PSY]})

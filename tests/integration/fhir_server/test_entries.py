@@ -167,6 +167,7 @@ def test_a_failing_precondition_names_its_entry(api: Api, entry: dict[str, Any],
     assert api("GET", "/fhir/Patient/p").headers["ETag"] == 'W/"1"'
 
 
+@pytest.mark.conformance("Attacks", "42: entries find nothing that is hidden")
 @pytest.mark.conformance("Access", "entries that read histories, operations and with conditions find nothing that is hidden")
 @BOTH
 def test_entries_find_nothing_that_is_hidden(api: Api, type_: str) -> None:

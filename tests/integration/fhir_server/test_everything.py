@@ -95,6 +95,7 @@ def test_everything_of_an_encounter_holds_what_names_it_and_its_patient(api: Api
     assert api("GET", "/fhir/Encounter/e1/$everything?start=2024").status_code == 400
 
 
+@pytest.mark.conformance("Attacks", "53: pages hold everything once")
 @pytest.mark.conformance("FHIR R4: operations", "$everything: pages by _count hold everything once, in signed links bound to their reader")
 @pytest.mark.parametrize("count", [1, 2, 5, 6, 7])
 def test_pages_hold_everything_once(api: Api, count: int) -> None:
@@ -104,6 +105,7 @@ def test_pages_hold_everything_once(api: Api, count: int) -> None:
     assert [each for page in pages for each in page] == _pages(api, "Patient/p1/$everything")[0]
 
 
+@pytest.mark.conformance("Attacks", "08: a next link belongs to its reader and its patient")
 def test_a_next_link_belongs_to_its_reader_and_its_patient(api: Api) -> None:
     first = json.loads(api("GET", "/fhir/Patient/p1/$everything?_count=2").data)
     link = next(each["url"] for each in first["link"] if each["relation"] == "next").removeprefix("http://127.0.0.1:8080")
@@ -114,6 +116,7 @@ def test_a_next_link_belongs_to_its_reader_and_its_patient(api: Api) -> None:
     assert "newer" not in json.dumps(_pages(api, link.removeprefix("/fhir/")))
 
 
+@pytest.mark.conformance("Attacks", "53: parameters narrow it")
 @pytest.mark.conformance("FHIR R4: operations", "$everything: _type, _since, start and end narrow it")
 def test_parameters_narrow_it(api: Api) -> None:
     said = {
@@ -176,6 +179,7 @@ def twins(database: Database, make_store: Callable[[Database], Store], fake_cloc
     other.close()
 
 
+@pytest.mark.conformance("Attacks", "53: it answers as if the hidden notes had never been")
 @pytest.mark.conformance("FHIR R4: operations", "$everything: hidden rows, what only they refer to, and hidden elements stay hidden")
 @pytest.mark.parametrize("role", ["billing-administrator", "coder", "clinician", "operator"])
 def test_it_answers_as_if_the_hidden_notes_had_never_been(twins: tuple[Api, Api], role: str) -> None:
@@ -189,6 +193,7 @@ def test_it_answers_as_if_the_hidden_notes_had_never_been(twins: tuple[Api, Api]
     assert "+Practitioner/psychiatrist" in _pages(full, "Patient/p1/$everything", "psychiatric-clinician")[0]
 
 
+@pytest.mark.conformance("Attacks", "53: masks hold inside it")
 def test_masks_hold_inside_it(twins: tuple[Api, Api]) -> None:
     body = json.loads(twins[0]("GET", "/fhir/Patient/p1/$everything", role="billing-administrator").data)
     for entry in body["entry"]:

@@ -133,6 +133,7 @@ def test_a_condition_may_be_a_filter(filled: Repository, operator: Scope) -> Non
         filled.search(operator, "Observation", "subject:Patient._filter=name%20eq%20x")
 
 
+@pytest.mark.conformance("Attacks", "11: a hidden element is not filtered on")
 @pytest.mark.conformance("Access", "a filter on a hidden element is refused as the plain parameter is, also under not and at the far end of a chain")
 def test_a_hidden_element_is_not_filtered_on(filled: Repository) -> None:
     biller, engine = scope("billing-administrator"), scope("risk-engine")

@@ -121,6 +121,7 @@ def test_words_are_found(filled: Repository, monkeypatch: pytest.MonkeyPatch, li
     assert [each.id for each in filled.all(scope("clinician"), "DocumentReference", "_content=chest&_count=1&_sort=-_id")] == ["liver", "chest", "arm"]
 
 
+@pytest.mark.conformance("Attacks", "11: who sees a part may not search the whole")
 @pytest.mark.conformance("Access", "a reader from whom any element of a type is hidden may not search its texts, at no end of a chain")
 def test_who_sees_a_part_may_not_search_the_whole(filled: Repository) -> None:
     biller = scope("billing-administrator")

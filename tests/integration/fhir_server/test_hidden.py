@@ -122,6 +122,7 @@ def test_the_claim_keeps_its_codes_for_who_bills(twins: tuple[Api, Api]) -> None
     assert claim["diagnosis"][0]["diagnosisCodeableConcept"]["coding"][0]["code"] == "F32.1"
 
 
+@pytest.mark.conformance("Attacks", "36: a version from before the label is hidden too")
 @pytest.mark.conformance("Attacks", "35: a version from before a label was set is hidden as the resource is, on read, vread and history")
 @pytest.mark.conformance("Access", "an update that adds a label and nothing else is stored")
 @pytest.mark.conformance("Access", "a version is shown to who may see its own labels and those of the resource today")

@@ -73,6 +73,7 @@ def test_what_a_history_cannot_read_is_refused_by_name(api: Api, query: str) -> 
     assert (answer.status_code, json.loads(answer.data)["issue"][0]["expression"]) == (400, [f"http.{query.partition('=')[0]}"])
 
 
+@pytest.mark.conformance("Attacks", "37: a history counts nothing that is hidden")
 @pytest.mark.conformance("FHIR R4: interactions", "histories count and show at no time what is hidden now")
 def test_a_history_counts_nothing_that_is_hidden(api: Api) -> None:
     note = {"resourceType": "Observation", "id": "b", "status": "final", "code": {"text": "x"}}

@@ -160,6 +160,7 @@ def test_a_deleted_resource_is_not_included(filled: Repository, operator: Scope)
     assert _included(filled.search(operator, "Observation", "_id=w1,w2&_include=Observation:subject")) == "anna.1"
 
 
+@pytest.mark.conformance("Attacks", "04: a hidden reference is not followed")
 @pytest.mark.conformance("Access", "_include of a hidden reference is refused by name, and left out of *")
 def test_a_hidden_reference_is_not_followed(filled: Repository, operator: Scope) -> None:
     biller = scope("billing-administrator")

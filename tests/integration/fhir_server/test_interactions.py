@@ -88,6 +88,7 @@ def test_an_unknown_id_is_not_found(repository: Repository, operator: Scope) -> 
         repository.history(operator, "Patient", "nobody")
 
 
+@pytest.mark.conformance("Attacks", "40: who may not assign ids gets 405 whether or not the id exists")
 @pytest.mark.conformance("FHIR R4: interactions", "update as create: only who may assign ids brings a new id")
 def test_who_may_not_assign_ids_gets_405_whether_or_not_the_id_exists(
     repository: Repository, operator: Scope, clinician: Scope

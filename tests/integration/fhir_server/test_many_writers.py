@@ -70,6 +70,7 @@ def test_ten_thousand_racing_conditional_creates_make_no_duplicate(repository: R
     assert len(stored) == IDENTIFIERS
 
 
+@pytest.mark.conformance("Attacks", "94: others write while a transaction of 25000 entries is under way")
 @pytest.mark.long
 @pytest.mark.conformance("Faults", "a transaction of 25,000 entries is stored whole, and others write and are answered while it is under way")
 def test_others_write_while_a_transaction_of_25000_entries_is_under_way(repository: Repository, operator: Scope) -> None:

@@ -61,6 +61,7 @@ def test_tags_profiles_and_labels_come_and_go(api: Api) -> None:
     assert api("POST", f"{path}/$meta-add", _given(tag=[RED]), If_Match='W/"3"').status_code == 412
 
 
+@pytest.mark.conformance("Attacks", "45: a sensitivity label is added and never taken away")
 @pytest.mark.conformance("FHIR R4: operations", "$meta-add adds sensitivity labels to the label tables; no client takes one away")
 def test_a_sensitivity_label_is_added_and_never_taken_away(api: Api) -> None:
     path = "/fhir/Observation/w1"
@@ -75,6 +76,7 @@ def test_a_sensitivity_label_is_added_and_never_taken_away(api: Api) -> None:
     assert _meta(api("GET", f"{path}/$meta", role="psychiatric-clinician")) == added
 
 
+@pytest.mark.conformance("Attacks", "48: who can no longer look gets no meta")
 def test_who_can_no_longer_look_gets_no_meta(api: Api) -> None:
     answer = api("POST", "/fhir/Observation/w1/$meta-add", _given(security=[PSY]))
     assert (answer.status_code, answer.data) == (200, b"")

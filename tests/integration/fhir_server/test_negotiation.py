@@ -136,6 +136,7 @@ BODY = json.dumps(PATIENT).encode()
 BOMB = gzip.compress(b" " * 500_000_000, 1)
 
 
+@pytest.mark.conformance("Attacks", "93: a gzipped body is read within the limit")
 @pytest.mark.conformance("HTTP", "a gzipped body is unpacked up to the limit of a plain one: 413 beyond it, 400 where it is broken, 415 for other codings and for two")
 @pytest.mark.conformance("Attacks", "gzip bombs answer 413 and take no memory")
 @pytest.mark.parametrize(

@@ -96,6 +96,7 @@ def test_if_match_may_be_a_list_or_any(api: Api) -> None:
     assert api("PUT", "/fhir/Observation/o1", WEIGHT, If_Match="*").status_code == 412
 
 
+@pytest.mark.conformance("Attacks", "33: labels stay")
 @pytest.mark.conformance("FHIR R4: patch", "labels stay, whatever is patched, and a label that the patched content asks for is added")
 def test_labels_stay(api: Api) -> None:
     hidden_now = _patch(api, "Observation/o1", [{"op": "add", "path": "/meta/security", "value": [PSY]}])
@@ -106,6 +107,7 @@ def test_labels_stay(api: Api) -> None:
     assert api("GET", "/fhir/Observation/o1", role="clinician").status_code == 404
 
 
+@pytest.mark.conformance("Attacks", "32: what is hidden cannot be patched or tested")
 @pytest.mark.conformance("FHIR R4: patch", "who may not see a resource, or not all of it, learns nothing by patching it")
 def test_what_is_hidden_cannot_be_patched_or_tested(api: Api) -> None:
     patient = {"resourceType": "Patient", "id": "p1", "photo": [{"title": "secret"}]}
@@ -122,6 +124,7 @@ def test_what_is_hidden_cannot_be_patched_or_tested(api: Api) -> None:
     assert _patch(api, "Patient?family=x", guesses[0], role="billing-administrator").status_code == 403
 
 
+@pytest.mark.conformance("Attacks", "32: who sees a part and may patch is refused before any test")
 def test_who_sees_a_part_and_may_patch_is_refused_before_any_test(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     api = Api(store)
     assert api("PUT", "/fhir/Observation/o1", WEIGHT).status_code == 201

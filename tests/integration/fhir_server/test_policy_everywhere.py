@@ -130,6 +130,7 @@ def test_one_edited_policy_changes_the_answer_on_every_path(opened: Open, tmp_pa
     assert edited("GET", "/fhir/Encounter/1", role="clinician").status_code == 200
 
 
+@pytest.mark.conformance("Attacks", "48: a conditional create matches only what the policy shows")
 @pytest.mark.conformance("Access", "a conditional create matches only what the edited policy lets its author see")
 def test_a_conditional_create_matches_only_what_the_policy_shows(opened: Open, tmp_path: Path) -> None:
     note = {name: value for name, value in _chart(1)[2].items() if name != "id"}

@@ -74,6 +74,7 @@ def _seen(chart: Repository, reader: Scope, reference: str, version: int = 0) ->
         return False
 
 
+@pytest.mark.conformance("Attacks", "36: a later label reaches what was made from its resource")
 @pytest.mark.conformance("Labels", "a label that an input gets later closes the prediction that was made from it, and what was made from that")
 def test_a_later_label_reaches_what_was_made_from_its_resource(chart: Repository, operator: Scope, clinician: Scope) -> None:
     assert all(_seen(chart, clinician, name) for name in (RISK, "Provenance/p1", "DiagnosticReport/d1"))
@@ -86,6 +87,7 @@ def test_a_later_label_reaches_what_was_made_from_its_resource(chart: Repository
     assert _seen(chart, clinician, "DiagnosticReport/d1")
 
 
+@pytest.mark.conformance("Attacks", "36: an old version is closed alone where the new one was made from other things")
 @pytest.mark.conformance("Labels", "of a prediction that was made from other values since, only the versions that knew the labelled one are closed")
 def test_an_old_version_is_closed_alone_where_the_new_one_was_made_from_other_things(chart: Repository, operator: Scope, clinician: Scope) -> None:
     _label(chart, operator, "w1")
@@ -111,6 +113,7 @@ def test_what_was_inherited_from_again_is_still_found(chart: Repository, operato
     assert [each.version for each in chart.history(clinician, "RiskAssessment", "r1").entries] == [4, 2]
 
 
+@pytest.mark.conformance("Attacks", "94: a circle of references ends")
 def test_a_circle_of_references_ends(repository: Repository, operator: Scope, clinician: Scope) -> None:
     for id_, other in (("w1", "w2"), ("w2", "w1")):
         repository.update(operator, "Observation", id_, _weight(id_, hasMember=[{"reference": f"Observation/{other}"}]))

@@ -211,6 +211,7 @@ def test_a_search_by_the_time_of_the_last_change(repository: Repository, operato
     assert (" ".join(entry.id for entry in page.entries), page.total) == (ids, len(ids.split()))
 
 
+@pytest.mark.conformance("Attacks", "06: a count of zero answers the total alone")
 @pytest.mark.conformance("FHIR R4: search", "_count=0 answers the total alone, as _summary=count does")
 def test_a_count_of_zero_answers_the_total_alone(filled: Repository, operator: Scope) -> None:
     for query in ("_count=0", "_count=0&_total=accurate", "_summary=count"):

@@ -87,6 +87,7 @@ def test_elements_are_for_matches_alone(api: Api) -> None:
     assert set(patient) == IDENTITY
 
 
+@pytest.mark.conformance("Attacks", "17: masks hold below it")
 @pytest.mark.conformance("FHIR R4: search", "_summary and _elements show nothing that a mask hides")
 @pytest.mark.parametrize("query", ["_summary=true", "_summary=text", "_summary=data", "_elements=content,subject,description", "_elements=type"])
 def test_masks_hold_below_it(api: Api, query: str) -> None:
@@ -100,6 +101,7 @@ def test_masks_hold_below_it(api: Api, query: str) -> None:
     assert [entry["resource"] for entry in found] == [part]
 
 
+@pytest.mark.conformance("Attacks", "31: a part is not stored over the whole")
 @pytest.mark.conformance("FHIR R4: interactions", "a part has an ETag of its own, and storing it is refused")
 def test_a_part_is_not_stored_over_the_whole(api: Api) -> None:
     part = api("GET", "/fhir/Observation/w1?_elements=note")

@@ -157,6 +157,7 @@ def test_what_cannot_be_told_is_refused_by_name(filled: Repository, operator: Sc
     assert issue.code in ("not-supported", "multiple-matches")
 
 
+@pytest.mark.conformance("Attacks", "57: a hidden value set is not known")
 @pytest.mark.conformance("Access", "a value set that is hidden from a reader is to that reader one that does not exist")
 def test_a_hidden_value_set_is_not_known(filled: Repository, operator: Scope) -> None:
     assert len(filled.search(operator, "Condition", "code:in=http://a.example/type2").entries) == 2

@@ -145,6 +145,7 @@ def test_a_date_is_about_another(fake_clock: FakeClock, filled: Repository, oper
     assert sorted(entry.id for entry in filled.search(operator, "Patient", query).entries) == ids.split()
 
 
+@pytest.mark.conformance("Attacks", "12: parts of hidden values find nothing")
 @pytest.mark.conformance("Access", "a system alone and a text find nothing in hidden rows, in chains and totals neither")
 def test_parts_of_hidden_values_find_nothing(repository: Repository, operator: Scope) -> None:
     repository.update(operator, "Patient", "p1", RESOURCES[0])

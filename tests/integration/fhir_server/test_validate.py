@@ -96,6 +96,8 @@ def test_modes_say_what_the_interaction_would_say(api: Api) -> None:
     assert api("GET", "/fhir/Patient/$validate").status_code in (404, 405)
 
 
+@pytest.mark.conformance("Attacks", "57: it needs the right and tells nothing of what is hidden")
+@pytest.mark.conformance("Attacks", "28: it needs the right and tells nothing of what is hidden")
 @pytest.mark.conformance("FHIR R4: operations", "$validate: needs the right to create, update or delete, and tells nothing of what is hidden")
 def test_it_needs_the_right_and_tells_nothing_of_what_is_hidden(api: Api) -> None:
     for role in ("billing-administrator", "researcher", "auditor"):

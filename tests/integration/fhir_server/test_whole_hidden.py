@@ -20,6 +20,8 @@ REQUESTS = [
 ]  # fmt: skip
 
 
+@pytest.mark.conformance("Attacks", "15: every search answers as if the notes had never been")
+@pytest.mark.conformance("Attacks", "04: every search answers as if the notes had never been")
 @pytest.mark.conformance("Access", "a search on the system, in a compartment, by a list, by a label, in any order and with any include answers as if hidden rows had never been")
 @pytest.mark.parametrize("role", ["billing-administrator", "coder", "clinician", "operator"])
 def test_every_search_answers_as_if_the_notes_had_never_been(twins: tuple[Api, Api], role: str) -> None:  # noqa: F811

@@ -129,6 +129,7 @@ def test_a_search_in_a_compartment_finds_what_it_says(filled: Repository, query:
         assert filled.search_compartment(scope(role), place, f"{rest}&_count=0").total == page.total
 
 
+@pytest.mark.conformance("Attacks", "15: a compartment is refused as a read of what it is about is")
 @pytest.mark.conformance("FHIR R4: interactions", "a compartment of what is not there answers 404, of what was deleted 410")
 @pytest.mark.conformance("Access", "a compartment of what its reader may not see answers as one of what is not there")
 def test_a_compartment_is_refused_as_a_read_of_what_it_is_about_is(filled: Repository, operator: Scope) -> None:

@@ -50,6 +50,7 @@ def test_every_path_says_in_xml_what_it_says_in_json(twins: tuple[Api, Api], rol
                 following = next((link["url"].removeprefix("http://127.0.0.1:8080") for link in json.loads(said.data).get("link", ()) if link["relation"] == "next"), None)
 
 
+@pytest.mark.conformance("Attacks", "17: a billing administrator sees nothing hidden by xml")
 @pytest.mark.conformance("Access", "a billing administrator reads in XML of a Claim what JSON shows: no hidden element, and the entity tag of the redacted body")
 def test_a_billing_administrator_sees_nothing_hidden_by_xml(twins: tuple[Api, Api]) -> None:  # noqa: F811
     full, _ = twins

@@ -87,6 +87,7 @@ def test_a_message_without_an_end_block_is_answered_when_the_connection_ends(lis
     assert (recorder.bodies, recorder.refused) == ([], [(b"MSH|half", "the message has no end block", True)])
 
 
+@pytest.mark.conformance("Attacks", "93: a message without an end block is answered when the sender falls silent")
 @pytest.mark.conformance("HL7 v2", "MLLP: a message without an end block is answered and kept")
 def test_a_message_without_an_end_block_is_answered_when_the_sender_falls_silent(listen):
     recorder = Recorder()

@@ -175,6 +175,7 @@ def test_a_rebuild_leaves_one_audit_record(world):
     assert world.audited() == before + 2, "the patient once, and the weight once for both of its events"
 
 
+@pytest.mark.conformance("Attacks", "70: no identifier enters the cdm")
 @pytest.mark.conformance("OMOP", "no business identifier, name or address enters the CDM")
 def test_no_identifier_enters_the_cdm(world):
     secrets = ("SECRET-MRN", "Geheimer", "Hauptstrasse", "555-0100", "SECRET-VISIT")
@@ -187,6 +188,7 @@ def test_no_identifier_enters_the_cdm(world):
     assert not [secret for secret in secrets if secret in everything]
 
 
+@pytest.mark.conformance("Attacks", "70: words of a note stay in the chart")
 def test_words_of_a_note_stay_in_the_chart(world):
     world.put(patient())
     world.put({

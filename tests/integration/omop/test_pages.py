@@ -116,6 +116,7 @@ class House:
         return [msgspec.json.decode(opened(framed.codec, framed.body, vault)) for framed in kept]
 
 
+@pytest.mark.conformance("Attacks", "70: a researchers token reaches the tables and not the live chart")
 @pytest.mark.conformance("OMOP", "A researcher's token reaches the OMOP pages and not the live chart")
 def test_a_researchers_token_reaches_the_tables_and_not_the_live_chart(house):
     for page in PAGES:
@@ -242,6 +243,7 @@ def test_what_is_not_there_is_not_found(house, path):
     assert house.get(f"/omop/{path}", "researcher").status_code == 404
 
 
+@pytest.mark.conformance("Attacks", "70: where a row came from is told to those who may")
 @pytest.mark.conformance("OMOP", "Lineage by row for those who may: resource, version and element; nothing of it for a researcher (f2o-024, f2o-100)")
 def test_where_a_row_came_from_is_told_to_those_who_may(house):
     assert house.data_of("/omop/tables/measurement/1", "privacy-officer")["lineage"] == [
@@ -276,6 +278,7 @@ def test_the_rows_of_a_resource_are_told_to_those_who_may(house):
     assert (refusal["outcome"], refusal["subject"]["role"]) == ("4", "researcher")
 
 
+@pytest.mark.conformance("Attacks", "70: words are on no page")
 @pytest.mark.conformance("OMOP", "No page shows free text: the columns that may hold words or names are named and left out")
 @pytest.mark.parametrize("role", ["researcher", "privacy-officer", "auditor"])
 def test_words_are_on_no_page(house, role):

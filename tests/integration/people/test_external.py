@@ -181,6 +181,7 @@ def test_a_setting_adds_who_comes_for_the_first_time(by_claim: House, provider: 
     assert over(by_claim.browser(), provider).status_code == 401
 
 
+@pytest.mark.conformance("Attacks", "96: a provider in a private network is not called")
 @pytest.mark.conformance("People", "a provider in a private network is not called unless a setting allows it")
 def test_a_provider_in_a_private_network_is_not_called(opened: Opened, provider: OpenId) -> None:
     house = opened(**{**settings(provider), "egress.allow_private": False})

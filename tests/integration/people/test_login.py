@@ -77,6 +77,7 @@ def test_a_login_leads_nowhere_else(house: House, login: str, next_: str) -> Non
     assert browser.cookie("chartloop_ehr") == ""
 
 
+@pytest.mark.conformance("Attacks", "100: a form of another browser is refused")
 @pytest.mark.conformance("People", "a login form needs the token that this browser was given")
 def test_a_form_of_another_browser_is_refused(house: House, login: str) -> None:
     stranger = house.browser()
@@ -177,6 +178,7 @@ def test_over_tls_cookies_are_secure(opened: Opened) -> None:
     assert all({"Secure", "HttpOnly", "Path=/", "SameSite=Lax"} <= set(said) and not any(part.startswith("Domain") for part in said) for said in kept.values())
 
 
+@pytest.mark.conformance("Attacks", "100: a page that goes wrong tells nothing of the inside")
 def test_a_page_that_goes_wrong_tells_nothing_of_the_inside(house: House) -> None:
     browser = house.browser()
     for path in ("/login/link", "/login/link?key=%00", "/login/second", "/account/", "/account/passkey", "/login/external", "/logout"):

@@ -80,6 +80,7 @@ def test_a_cookie_of_a_known_browser_is_good_for_its_own_login_alone(house: Hous
     assert guesses(house, other, 2, "203.0.113.21") == [401, 429]
 
 
+@pytest.mark.conformance("Attacks", "100: a caller cannot choose the address that is counted")
 @pytest.mark.conformance("People", "X-Forwarded-For is believed as far as the settings trust proxies, and no further")
 def test_a_caller_cannot_choose_the_address_that_is_counted(house: House, login: str, clock: FakeClock) -> None:
     statuses = []

@@ -25,6 +25,7 @@ def told_of_patients() -> set[str]:
     return {word for word in words if len(word) > 4}
 
 
+@pytest.mark.conformance("Attacks", "90: a whole demo tells nothing of its patients")
 @pytest.mark.long
 @pytest.mark.conformance("Privacy", "after a whole demo no log, event, dead letter or summary holds a patient's name, number, address or a line of a note, nor a token")
 def test_a_whole_demo_tells_nothing_of_its_patients(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 from tests.integration.product.clinic import Clinic, until
 
 
+@pytest.mark.conformance("Attacks", "84: a killed worker is replaced by the other")
 @pytest.mark.long
 @pytest.mark.conformance("Faults", "a worker killed with -9 is replaced by another one over PostgreSQL; each claim is made and paid once")
 def test_a_killed_worker_is_replaced_by_the_other(postgresql_url, open_clinic, monkeypatch):

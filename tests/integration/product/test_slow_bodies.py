@@ -12,6 +12,7 @@ from chartloop.web import build_wsgi
 from tests.unit.kernel.test_bodies import Slow
 
 
+@pytest.mark.conformance("Attacks", "93: a slow body holds one place and others are told to come again")
 @pytest.mark.parametrize("path", ["/oauth/token", "/cds-services/stroke-risk"])
 def test_a_slow_body_holds_one_place_and_others_are_told_to_come_again(tmp_path: Path, path: str) -> None:
     kind = "application/json" if path.startswith("/cds") else "application/x-www-form-urlencoded"

@@ -103,6 +103,7 @@ def test_a_full_disk_is_answered_and_writes_work_again_when_there_is_room(shared
     clinic.assert_audit_holds()
 
 
+@pytest.mark.conformance("Attacks", "75: a disk without room for the audit journal discloses nothing")
 @pytest.mark.conformance("Faults", "where the audit journal cannot be written, reads disclose nothing and answer 503")
 def test_a_disk_without_room_for_the_audit_journal_discloses_nothing(shared_clinic):
     clinic = shared_clinic
@@ -118,6 +119,7 @@ def test_a_disk_without_room_for_the_audit_journal_discloses_nothing(shared_clin
     clinic.assert_audit_holds()
 
 
+@pytest.mark.conformance("Attacks", "75: a locked store is answered and reads go on")
 @pytest.mark.long
 @pytest.mark.conformance("Faults", "a store that another process locks answers writes with 503 and messages with AE; reads go on, and afterwards writes work again")
 def test_a_locked_store_is_answered_and_reads_go_on(shared_clinic):

@@ -52,6 +52,7 @@ def test_two_proofs_at_once_are_refused(world: World) -> None:
     assert answer.get_json()["error"] == "invalid_request"
 
 
+@pytest.mark.conformance("Attacks", "99: the verifier is wanted of every kind of client")
 @pytest.mark.conformance(SMART, "15: plain is not supported, and a verifier is needed of confidential clients too")
 @pytest.mark.conformance(SMART, "31: the code verifier must be there and fit")
 @pytest.mark.parametrize("client", [OWN, SYMMETRIC_APP, KEY_APP], ids=lambda each: each.kind)
@@ -139,6 +140,7 @@ def test_an_assertion_that_no_registered_key_signed_is_refused(world: World) -> 
         assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_client"), text[:80]
 
 
+@pytest.mark.conformance("Attacks", "98: an embedded key is ignored where the registered one signed")
 def test_an_embedded_key_is_ignored_where_the_registered_one_signed(world: World) -> None:
     assert ask(world, assertion("service", RSA, "RS384", {"jwk": OTHER_CURVE.as_dict(private=False)})).status_code == 200
 

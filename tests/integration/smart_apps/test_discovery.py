@@ -130,6 +130,7 @@ def test_a_patient_is_their_own_fhir_user(world: World) -> None:
     assert world.fhir("Patient/anna", token["access_token"]).get_json()["resourceType"] == "Patient"
 
 
+@pytest.mark.conformance("Attacks", "98: userinfo needs openid and an id token is no access token")
 def test_userinfo_needs_openid_and_an_id_token_is_no_access_token(world: World) -> None:
     token = world.granted(OWN, scope="launch openid patient/Patient.rs")
     assert world.fhir("Patient/anna", token["id_token"]).status_code == 401

@@ -157,6 +157,7 @@ def test_the_request_is_what_cds_hooks_wants(build: Build, double: CdsDouble, da
     assert double.discoveries == 1  # a minute's cache
 
 
+@pytest.mark.conformance("Attacks", "60: prefetch gives no more than the person and the one patient")
 @pytest.mark.conformance("CDS client", "prefetch gives a service nothing of another patient, nothing labelled, no notes, whatever it asks for")
 def test_prefetch_gives_no_more_than_the_person_and_the_one_patient(build: Build, double: CdsDouble) -> None:
     asked = {

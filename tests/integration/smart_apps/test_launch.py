@@ -267,6 +267,7 @@ def test_patient_scopes_need_a_patient_in_context(smart: Smart) -> None:
     assert "code" in back(authorize(smart, smart.launch(session, TASK), scope=scope))
 
 
+@pytest.mark.conformance("Attacks", "99: a wrong exchange gives no token")
 @pytest.mark.conformance("SMART App Launch 2.2", "SMART-2.2.0@31: the code verifier must be there and fit")
 @pytest.mark.conformance("SMART App Launch 2.2", "SMART-2.2.0@69: the redirect address of the exchange is the one of the request")
 @pytest.mark.parametrize(

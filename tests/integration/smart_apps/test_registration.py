@@ -123,6 +123,7 @@ def test_no_private_address_is_fetched(url: str) -> None:
         egress.fetch(url, allow_private=False, timeout_s=1.0)
 
 
+@pytest.mark.conformance("Attacks", "96: a redirect an error and a flood are no answer")
 def test_a_redirect_an_error_and_a_flood_are_no_answer(key_server: str) -> None:
     for answer in ((302, {"Location": "http://127.0.0.1:1/"}, b""), (500, {}, b""), (200, {}, b"x" * 300_000)):
         Keys.answer = answer
@@ -188,6 +189,7 @@ def test_a_registration_of_megabytes_is_not_read(open_world: World) -> None:
     assert answer.status_code in (400, 413)
 
 
+@pytest.mark.conformance("Attacks", "100: nobody registers as first party with a role or as a test client")
 def test_nobody_registers_as_first_party_with_a_role_or_as_a_test_client(open_world: World) -> None:
     said = open_world.browser.post("/oauth/register", json={**APP, "first_party": True, "role": "operator", "test": True, "client_id": "own-app", "grant_types": ["client_credentials", "authorization_code"]}, base_url=ROOT).get_json()
     with open_world.database.read() as db:

@@ -92,6 +92,7 @@ def test_a_body_that_ends_too_early_is_not_kept(world):
     assert [path for path in (world.data / "telemetry").rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.conformance("Attacks", "91: no entity is declared fetched or expanded")
 @pytest.mark.parametrize(
     ("doctype", "said"),
     [

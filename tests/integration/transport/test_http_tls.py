@@ -18,6 +18,7 @@ from tests.integration.product.clinic import Clinic
 from tests.integration.transport.certificates import Authority
 
 
+@pytest.mark.conformance("CDS Hooks 2.0", "@168: another machine is answered without TLS only where the settings say that a proxy ends it")
 @pytest.mark.parametrize("settings", [{"behind_proxy": True}, {"insecure": True}])
 def test_other_machines_are_served_without_tls_only_where_that_is_meant(settings):
     with pytest.raises(Invalid, match=r"set server\.tls_certificate and server\.tls_key, or server\.behind_proxy"):
@@ -86,6 +87,7 @@ def test_a_client_without_the_right_certificate_is_refused(authority, server, tm
 
 @pytest.mark.long
 @pytest.mark.conformance("Transport", "TLS 1.1 and plain text on the TLS port are refused by HTTP")
+@pytest.mark.conformance("CDS Hooks 2.0", "@2, @168: over TLS alone: plain text and old versions are refused, for CDS Hooks as for everything")
 def test_old_tls_and_plain_text_are_refused(authority, server):
     address, _ = server
     context = ssl.create_default_context(cafile=authority.file)

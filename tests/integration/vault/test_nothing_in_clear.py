@@ -97,6 +97,7 @@ def holding(clinic, *words):
     return sorted((path.relative_to(clinic.data).as_posix(), word) for path in files for word in wanted if word in path.read_bytes().lower())
 
 
+@pytest.mark.conformance("Attacks", "100: no file holds what was said")
 @pytest.mark.long
 @pytest.mark.conformance("Encryption at rest", "after a journey over HTTP, MLLP and telemetry no file of the data directory and no backup holds a word of a note, message, narrative, query or payload")
 def test_no_file_holds_what_was_said(walked):
@@ -105,6 +106,7 @@ def test_no_file_holds_what_was_said(walked):
     assert holding(clinic, *WORDS.values()) == []
 
 
+@pytest.mark.conformance("Attacks", "90: no token and no word is in logs metrics and events")
 @pytest.mark.long
 @pytest.mark.conformance("Privacy", "no log, metric, event or file holds an access token")
 def test_no_token_and_no_word_is_in_logs_metrics_and_events(walked):

@@ -96,6 +96,7 @@ def destroy(world, patient):
     world.open()
 
 
+@pytest.mark.conformance("Attacks", "81: a patient whose key was destroyed is gone and the log verifies")
 @pytest.mark.conformance("Encryption at rest", "attack 81: a patient's key is destroyed: no version is readable, others are, and the log still verifies")
 def test_a_patient_whose_key_was_destroyed_is_gone_and_the_log_verifies(world):
     gone, stays = world.write("p1"), world.write("p2", text="stays")

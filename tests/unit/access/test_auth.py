@@ -37,6 +37,7 @@ def test_a_token_gives_back_the_whole_subject_and_is_stored_as_a_hash(database):
     assert token not in str(stored)
 
 
+@pytest.mark.conformance("Attacks", "08: a token ends when its time is over")
 @pytest.mark.conformance("SMART App Launch 2.2", "SMART-2.2.0@77: an expired access token is not accepted")
 def test_a_token_ends_when_its_time_is_over(database, fake_clock):
     token = database.write(lambda tx: auth.issue(tx, ANNA, 60))
@@ -46,6 +47,7 @@ def test_a_token_ends_when_its_time_is_over(database, fake_clock):
     assert _refused(database, token)
 
 
+@pytest.mark.conformance("Attacks", "08: a revoked token is refused at once and revoked once")
 @pytest.mark.conformance("Access", "a revoked token is refused at once")
 def test_a_revoked_token_is_refused_at_once_and_revoked_once(database):
     token = database.write(lambda tx: auth.issue(tx, ANNA))

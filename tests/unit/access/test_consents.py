@@ -86,6 +86,7 @@ def test_a_denial_denies_what_it_names(provision, denied, free):
         assert "consentDenied" not in asked(compiled, **request), request
 
 
+@pytest.mark.conformance("Attacks", "68: a provision holds in its period")
 @pytest.mark.conformance("Access", "consent: a period begins and ends, a day being a day everywhere on earth")
 def test_a_provision_holds_in_its_period(fake_clock: FakeClock):
     def at(text: str) -> int:
@@ -147,6 +148,7 @@ def test_several_labels_are_meant_together_and_one_of_them_denies():
     assert "consented" not in asked(made(consent({"type": "permit", **both})), labels=("PSY", "HIV"))
 
 
+@pytest.mark.conformance("Attacks", "68: an inner provision that speaks of others than the outer denies but does not permit")
 def test_an_inner_provision_that_speaks_of_others_than_the_outer_denies_but_does_not_permit():
     outer = {"type": "deny", "actor": [ADA], "provision": [{"type": "deny", "actor": [JON]}]}
     assert "consentDenied" in asked(made(consent(outer)), user="Practitioner/jon")

@@ -86,6 +86,7 @@ def test_data_that_is_no_base64_says_nothing(data):
     assert SERVICE.labels("DocumentReference", broken) == set()
 
 
+@pytest.mark.conformance("Attacks", "49: a label that a client states counts and an unknown one does not")
 def test_a_label_that_a_client_states_counts_and_an_unknown_one_does_not():
     meta = {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "HIV"}, {"system": "http://example.org", "code": "PSY"}, {"code": "NOPE"}]}
     assert SERVICE.labels("Observation", {"resourceType": "Observation", "meta": meta}) == {"HIV"}

@@ -21,6 +21,7 @@ def test_decimals_stay_as_they_were_stored():
     )
 
 
+@pytest.mark.conformance("Attacks", "34: the version stays and labels tags and source go")
 def test_the_version_stays_and_labels_tags_and_source_go():
     body = b'{"resourceType":"Claim","id":"1","meta":{"versionId":"2","lastUpdated":"2026-11-22T08:00:00Z","source":"urn:x","security":[{"code":"PSY"}],"tag":[{"code":"x"}]}}'
     assert redact(body, frozenset()) == b'{"resourceType":"Claim","id":"1","meta":{"versionId":"2","lastUpdated":"2026-11-22T08:00:00Z",' + TAG + b"}}"

@@ -126,6 +126,7 @@ def test_the_research_database_has_readers_of_its_own(role, expected):
     assert {action for action in ("omop-read", "omop-text", "omop-lineage") if ACCESS.decides(scope(role, action), row)} == expected
 
 
+@pytest.mark.conformance("Attacks", "70: a researcher has no right to the live chart")
 @pytest.mark.conformance("Access", "a researcher has no right to the live chart")
 def test_a_researcher_has_no_right_to_the_live_chart():
     of_the_chart = [type_ for type_, group in ACCESS.policies.groups.items() if "terminology" not in group]
@@ -221,6 +222,7 @@ def test_an_unknown_role_or_action_is_denied(role, action):
     assert ACCESS.row_filter(scope(role, action), "Claim") == NOTHING
 
 
+@pytest.mark.conformance("Attacks", "20: no scope grants nothing and a scope never widens")
 @pytest.mark.conformance("SMART App Launch 2.2", "SMART-2.2.0@95: a token without a covering scope opens nothing")
 @pytest.mark.conformance("SMART App Launch 2.2", "SMART-2.2.0@119: policies decide even where a granted scope is wider")
 def test_no_scope_grants_nothing_and_a_scope_never_widens():

@@ -217,6 +217,7 @@ UNREADABLE = [
 ]  # fmt: skip
 
 
+@pytest.mark.conformance("Attacks", "91: what is no xml or not for us is refused")
 @pytest.mark.conformance("Attacks", "XML: billion laughs, external entities, document types, depth bombs, wrong encodings and namespaces are refused")
 @pytest.mark.parametrize(("body", "why"), UNREADABLE, ids=range(len(UNREADABLE)))
 def test_what_is_no_xml_or_not_for_us_is_refused(body: bytes, why: str) -> None:

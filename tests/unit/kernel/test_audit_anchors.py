@@ -113,6 +113,7 @@ def test_a_whole_log_that_was_written_anew_is_found_by_the_anchor(log: Anchored,
     database.close()
 
 
+@pytest.mark.conformance("Attacks", "73: a log that was turned back is not sealed over")
 @pytest.mark.conformance("Audit", "a log that was turned back behind its published heads is not sealed over, and says so once")
 def test_a_log_that_was_turned_back_is_not_sealed_over(log: Anchored, caplog: pytest.LogCaptureFixture) -> None:
     log.database.write(lambda tx: tx.run("DELETE FROM audit_leaf WHERE seq > 8") + tx.run("DELETE FROM audit_head WHERE size > 8"))

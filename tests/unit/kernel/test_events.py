@@ -59,6 +59,7 @@ def _publish(database: Database, outbox: Outbox, *subjects: str, key: str = "Pat
     database.write(work)
 
 
+@pytest.mark.conformance("Attacks", "85: events of one key come in their order")
 @pytest.mark.conformance("Events", "events of one key come in their order")
 def test_events_of_one_key_come_in_their_order(database: Database, outbox: Outbox, start: Start) -> None:
     recorder = Recorder(database)
@@ -86,6 +87,7 @@ def test_an_event_of_a_transaction_that_failed_never_comes(database: Database, o
     assert recorder.seen == ["Observation/kept"]
 
 
+@pytest.mark.conformance("Attacks", "90: what is stored of the key is a keyed hash")
 @pytest.mark.conformance("Events", "of an ordering key only a keyed hash is stored")
 @on_tables
 def test_what_is_stored_of_the_key_is_a_keyed_hash(database: Database, outbox: Outbox) -> None:
@@ -221,6 +223,7 @@ def test_a_coalescing_consumer_runs_at_most_twice_for_a_thousand_changes(databas
     assert recorder.seen[-1] == "Observation/999"
 
 
+@pytest.mark.conformance("Attacks", "87: a replay delivers again")
 @pytest.mark.conformance("Events", "a replay delivers again")
 def test_a_replay_delivers_again(database: Database, bus: Bus, outbox: Outbox, start: Start) -> None:
     recorder = Recorder(database)
