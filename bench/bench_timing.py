@@ -8,6 +8,7 @@ if both were the same.
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import random
 import statistics
@@ -39,7 +40,8 @@ ASKED = {
     "search by _id": ("GET", "Observation?_id={}"),
     "_has": ("GET", "Patient?_id=p1&_has:Observation:patient:_id={}"),
     "$meta": ("GET", "Observation/{}/$meta"),
-    "delete": ("DELETE", "Observation/{}"),
+    "update": ("PUT", "Observation/{}"),
+    "patch": ("PATCH", "Observation/{}"),
 }
 
 
@@ -56,7 +58,14 @@ def fill(store: Store) -> None:
 def client(store: Store, reader: Subject) -> Callable[[str, str], int]:
     """Ask over WSGI; return the status."""
     made = Client(fhir_wsgi(Gate(Repository(store), lambda _: reader, BASE, Limits())))
-    return lambda method, path: made.open(f"/fhir/{path}", method=method, headers={"Authorization": "Bearer x"}).status_code
+
+    def ask(method: str, path: str) -> int:
+        kind = {"PUT": "application/fhir+json", "PATCH": "application/json-patch+json"}.get(method, "")
+        body = {"PUT": json.dumps({"resourceType": "Observation", "id": path.rpartition("/")[2], "status": "final", "code": {"text": "x"}}), "PATCH": "[]"}.get(method)
+        headers = {"Authorization": "Bearer x", **({"Content-Type": kind} if kind else {})}
+        return made.open(f"/fhir/{path}", method=method, headers=headers, data=body).status_code
+
+    return ask
 
 
 def sample(ask: Callable[[str, str], int], method: str, path: str, samples: int, dice: random.Random) -> tuple[list[float], list[float]]:
