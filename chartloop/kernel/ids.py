@@ -44,3 +44,13 @@ def public_id() -> str:
 def request_id() -> str:
     """Make the id of one request: a UUID of version 4."""
     return str(uuid.UUID(bytes=_random.take(16), version=4))
+
+
+def trace_id() -> str:
+    """Make the id of a trace: 32 hexadecimal digits, not all of them 0."""
+    return uuid.UUID(bytes=_random.take(16), version=4).hex
+
+
+def span_id() -> str:
+    """Make the id of a part of a trace: 16 hexadecimal digits, not all of them 0."""
+    return _random.take(8).hex().replace("0000000000000000", "0000000000000001")

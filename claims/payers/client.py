@@ -3,9 +3,11 @@
 import threading
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
+from chartloop.kernel import tracing
 from claims.payers.egress import EgressRefused, check_egress
 
 MAX_ANSWER = 64 * 1024 * 1024
@@ -63,6 +65,12 @@ class PayerClient:
             raise NotReached("the mailbox answered what is not a list of items") from error
 
     def _call(self, method: str, url: str, **request: Any) -> httpx.Response:
+        with tracing.span("payer", {"http.request.method": method, "server.address": _host(url)}, kind="client") as active:
+            response = self._answered(method, url, request | {"headers": {**request.get("headers", {}), **tracing.headers()}})
+            active.set("http.response.status_code", response.status_code)
+            return response
+
+    def _answered(self, method: str, url: str, request: dict[str, Any]) -> httpx.Response:
         try:
             check_egress(url, allow_private=self._allow_private)
         except OSError as error:
@@ -79,6 +87,13 @@ class PayerClient:
         if call.error is not None or call.response is None:
             raise OutcomeUnknown(type(call.error).__name__) from call.error
         return call.response
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _perform(client: httpx.Client, call: _Call, method: str, url: str, request: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from chartloop.kernel import clock
 from chartloop.kernel.audit.journal import Audit
 from chartloop.kernel.db import Database, Tx
 from chartloop.kernel.events import Event
+from chartloop.kernel.signals import BREAKER, BREAKER_STATES
 from chartloop.kernel.worker import Later, Once, Permanent
 from claims.attention import NOT_SENT, UNKNOWN_OUTCOME, attention, raise_attention
 from claims.chart import Chart
@@ -41,6 +42,10 @@ class SendingConsumer:
         """Take the queue, the payers, the audit log, and how long to try."""
         self._db, self._chart, self._directory, self._client, self._breakers, self._audit = db, chart, directory, client, breakers, audit
         self._retry_s, self._max_age_s = retry_s, max_age_s
+
+    def signals(self) -> dict[str, dict[str, int]]:
+        """How each payer's breaker stands, as this process knows it."""
+        return {BREAKER: {payer: BREAKER_STATES.index(state) for payer, state in self._breakers.states().items()}}
 
     def handle(self, event: Event, once: Once) -> None:
         """Send one interchange if it still waits."""

@@ -14,6 +14,7 @@ class WirePayer(ThreadingHTTPServer):
         self.mode = "take"
         self.received = []
         self.keys = []
+        self.parents = []
         self.items = []
         self.arrived = threading.Event()
         self.stopping = threading.Event()
@@ -40,6 +41,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(400 if mode == "refuse" else 503, {})
         self.server.received.append(body)
         self.server.keys.append(self.headers["Idempotency-Key"])
+        self.server.parents.append(self.headers["traceparent"])
         self.server.arrived.set()
         if mode == "hang":
             self.server.stopping.wait(30)

@@ -1,0 +1,94 @@
+"""How the queues are: what each consumer has before it, and since when."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from chartloop.kernel import clock, signals
+from chartloop.kernel.broker_table import NEVER
+from chartloop.kernel.db_session import Session
+
+
+class Queue(NamedTuple):
+    """One consumer.
+
+    Attributes:
+        consumer: Its name.
+        behind: Events that it has not looked at yet, those for others included.
+        ready: Events that wait for it.
+        held: Events that wait for the next try of their key.
+        parked: Events that a dead letter holds.
+        age_s: Age of the oldest event of those three; 0.0 for none.
+        retried: How often it failed on an event that was then tried again, since ever.
+        dead: Dead letters of it.
+    """
+
+    consumer: str
+    behind: int
+    ready: int
+    held: int
+    parked: int
+    age_s: float
+    retried: int
+    dead: int
+
+
+class Hold(NamedTuple):
+    """A key whose first event failed: nothing of it is delivered before it is due.
+
+    Attributes:
+        consumer: Who failed on it.
+        key: The hashed key.
+        attempt: How often.
+        due: When it is tried again, in microseconds; None where a dead letter holds it.
+        waiting: Events that wait behind it.
+    """
+
+    consumer: str
+    key: str
+    attempt: int
+    due: int | None
+    waiting: int
+
+
+def queues(session: Session) -> list[Queue]:
+    """Every consumer that ever subscribed, by name."""
+    behind: dict[str, int] = dict(session.all(_BEHIND))
+    dead: dict[str, int] = dict(session.all("SELECT consumer, count(*) FROM dead_letter GROUP BY consumer"))
+    retried, now = signals.totals(session, signals.RETRIED), clock.now_us()
+    return [
+        Queue(name, behind.get(name, 0), ready, held, parked, 0.0 if oldest is None else max(0.0, (now - oldest) / 1e6), retried.get(name, 0), dead.get(name, 0))
+        for name, ready, held, parked, oldest in session.all(_WAITING, (NEVER, NEVER))
+    ]
+
+
+def holds(session: Session, limit: int = 100) -> list[Hold]:
+    """Keys that wait, the next due first."""
+    rows = session.all(_HOLDS, (limit,))
+    return [Hold(consumer, key, attempt, None if due == NEVER else due, waiting) for consumer, key, attempt, due, waiting in rows]
+
+
+def hidden_age_s(session: Session) -> float:
+    """Age of the oldest event that a transaction which still runs, here or in another database of the cluster, hides from every consumer.
+
+    On SQLite nothing is hidden.
+    """
+    if session.dialect != "postgresql":
+        return 0.0
+    row = session.one("SELECT min(recorded) FROM event WHERE xid >= pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+    return 0.0 if row is None or row[0] is None else max(0.0, (clock.now_us() - row[0]) / 1e6)
+
+
+_WAITING = (
+    "SELECT c.consumer,"
+    " coalesce(sum(CASE WHEN d.id IS NOT NULL AND h.due IS NULL THEN 1 ELSE 0 END), 0),"
+    " coalesce(sum(CASE WHEN h.due < ? THEN 1 ELSE 0 END), 0), coalesce(sum(CASE WHEN h.due = ? THEN 1 ELSE 0 END), 0),"
+    " min(e.recorded)"
+    " FROM event_cursor c LEFT JOIN delivery d ON d.consumer = c.consumer LEFT JOIN event e ON e.seq = d.seq"
+    " LEFT JOIN delivery_hold h ON h.consumer = d.consumer AND h.key = d.key GROUP BY c.consumer ORDER BY c.consumer"
+)
+_BEHIND = "SELECT c.consumer, (SELECT count(*) FROM event e WHERE (e.xid, e.seq) > (c.xid, c.seq)) FROM event_cursor c ORDER BY c.consumer"
+_HOLDS = (
+    "SELECT h.consumer, h.key, h.attempt, h.due, (SELECT count(*) FROM delivery d WHERE d.consumer = h.consumer AND d.key = h.key)"
+    " FROM delivery_hold h ORDER BY h.due, h.consumer, h.key LIMIT ?"
+)
