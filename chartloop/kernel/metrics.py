@@ -18,7 +18,7 @@ METRICS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "chartloop_http_request_seconds": ("histogram", "Time to answer.", ("interaction",)),
     "chartloop_hl7v2_messages": ("gauge", "HL7 v2 messages in the log by state.", ("state",)),
     "chartloop_events_waiting": ("gauge", "Events by consumer and state: ready, held until their next try, parked by a dead letter.", ("consumer", "state")),
-    "chartloop_events_oldest_age_seconds": ("gauge", "Age of the oldest event that waits.", ("consumer",)),
+    "chartloop_events_oldest_age_seconds": ("gauge", "Age of the oldest event that waits or was not looked at; what a dead letter parks waits for a person and is not counted.", ("consumer",)),
     "chartloop_events_behind": ("gauge", "Events that the consumer has not looked at yet.", ("consumer",)),
     "chartloop_events_retried_total": ("counter", "Events that a consumer failed on and that are tried again.", ("consumer",)),
     "chartloop_events_hidden_age_seconds": ("gauge", "Age of the oldest event that a transaction which still runs, anywhere in the PostgreSQL cluster, hides from every consumer (xmin).", ()),

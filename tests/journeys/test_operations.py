@@ -70,7 +70,7 @@ def test_an_operator_looks_after_the_system(tmp_path: Path, page: "Page") -> Non
         row.get_by_role("button", name="Run forget-events now").click()
         page.get_by_label(f"Retry dead letter {letters[0]}").click()
         assert "try this event again" in page.locator("[role=status]").inner_text()
-        picture(page, "operations")
+        picture(page, "operations", full=True)
         dropped = page.locator("tr", has_text=letters[1])
         dropped.locator("summary").click()
         page.get_by_label(f"Drop dead letter {letters[1]} for good").click()
