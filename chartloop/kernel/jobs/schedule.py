@@ -45,7 +45,10 @@ class Every:
 
     @property
     def text(self) -> str:
-        """In words."""
+        """In words, in the largest unit that leaves no rest."""
+        for unit, size in (("h", 3600), ("min", 60)):
+            if self.seconds and self.seconds % size == 0:
+                return f"every {self.seconds / size:g} {unit}"
         return f"every {self.seconds:g} s"
 
     @property

@@ -14,13 +14,14 @@ from chartloop.kernel.jobs.runner import Job, JobRunner
 from chartloop.kernel.jobs.schedule import Every
 from tests.integration.operations.conftest import Operated
 
+pytestmark = pytest.mark.long  # each command opens the store anew
+
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: object, status: int = 0) -> str:
     assert run([str(each) for each in arguments]) == status
     return capsys.readouterr().out
 
 
-@pytest.mark.long
 @pytest.mark.conformance("Command line", "jobs list, run, pause and resume; each decision is recorded with the account that made it")
 def test_jobs_are_listed_paused_resumed_and_asked_for(operated: Operated, capsys: pytest.CaptureFixture[str]) -> None:
     data = operated.data
@@ -40,7 +41,6 @@ def test_jobs_are_listed_paused_resumed_and_asked_for(operated: Operated, capsys
     assert "no such job" in capsys.readouterr().err
 
 
-@pytest.mark.long
 def test_who_waits_for_a_job_is_told_how_it_ended(operated: Operated, capsys: pytest.CaptureFixture[str]) -> None:
     runner = JobRunner(operated.kernel.database, [Job("claims-drafts", Every(3600.0), lambda: None)], lease_s=0.01)
     stop = threading.Event()
@@ -61,7 +61,6 @@ def test_who_waits_for_a_job_is_told_how_it_ended(operated: Operated, capsys: py
     assert "Does a server or a worker run?" in capsys.readouterr().err
 
 
-@pytest.mark.long
 @pytest.mark.conformance("Command line", "events dlq list, show, retry, drop, and replay by time, type and consumer; each decision is recorded")
 def test_dead_letters_are_retried_and_dropped_with_a_record(operated: Operated, capsys: pytest.CaptureFixture[str]) -> None:
     data = operated.data
@@ -76,7 +75,6 @@ def test_dead_letters_are_retried_and_dropped_with_a_record(operated: Operated, 
     assert run(["events", "dlq", "retry", one, "--data", str(data)]) == 1
 
 
-@pytest.mark.long
 @pytest.mark.conformance("Operations", "events replay delivers again to one consumer what was recorded since an instant, of some types, and is recorded")
 def test_a_replay_is_delivered_and_recorded(operated: Operated, capsys: pytest.CaptureFixture[str]) -> None:
     kernel, name = operated.kernel, "hl7-messages"

@@ -28,7 +28,7 @@ def test_the_page_shows_how_the_system_is(operated: Operated) -> None:
     assert answer.status_code == 200, answer.text
     rows = [text_of(row).strip() for row in answer.text.split("<tr>")]
     assert any(re.match(r"predictions 0 0 1 \d+ (\d+ s|–|\d+ min) 7 \d+", row) for row in rows), rows
-    for words in ("OSError in 8 attempts", "P2 open", "P1 closed", "P3 half-open", "telemetry every 3600 s failed", "OSError, 1 in a row", "claims-drafts every 3600 s done", "daily at 03:10 Europe/Berlin"):
+    for words in ("OSError in 8 attempts", "P2 open", "P1 closed", "P3 half-open", "telemetry every 1 h failed", "OSError, 1 in a row", "claims-drafts every 1 h done", "daily at 03:10 Europe/Berlin"):
         assert any(words in row for row in rows), (words, rows)
     assert answer.headers["Content-Security-Policy"] == "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
     assert answer.headers["Cache-Control"] == PAGE_HEADERS["Cache-Control"]

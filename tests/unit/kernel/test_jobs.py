@@ -86,6 +86,11 @@ def test_the_next_daily_run_is_later_than_now_and_within_a_long_day(second: int,
     assert 0 < following - second * 1_000_000 <= schedule.longest_s * 1_000_000
 
 
+def test_a_schedule_is_said_in_words() -> None:
+    assert [Every(s).text for s in (0.5, 1, 90, 120, 3600, 5400)] == ["every 0.5 s", "every 1 s", "every 90 s", "every 2 min", "every 1 h", "every 90 min"]
+    assert Daily(3, 5, BERLIN).text == "daily at 03:05 Europe/Berlin"
+
+
 def test_failures_are_tried_again_after_5_s_and_then_more_and_more_slowly() -> None:
     assert [retry_s(n, Every(3600)) for n in (1, 2, 3, 4, 99)] == [5, 10, 20, 40, 3600]
     assert [retry_s(n, Every(2)) for n in (1, 4, 5, 99)] == [5, 40, 60, 60]
@@ -277,7 +282,7 @@ def test_a_changed_schedule_holds_from_the_next_start(database: Database, fake_c
     ticked(first)
     first.close(1)
     ticked(again := runner(database, ran, 60))
-    assert row(database).schedule == "every 60 s"
+    assert row(database).schedule == "every 1 min"
     fake_clock.advance(60)
     ticked(again)
     assert ran.count == 1
