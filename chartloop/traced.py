@@ -19,9 +19,13 @@ def traced(app: WsgiApp) -> WsgiApp:
     """Wrap an application; the span ends when the answer is ready."""
 
     def wrapped(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        parent = tracing.read(environ.get("HTTP_TRACEPARENT", ""))
+        if not tracing.is_told():  # most of what a span costs is what is said of it
+            with tracing.span("http", parent=parent):
+                return app(environ, start_response)
         method = environ["REQUEST_METHOD"] if environ["REQUEST_METHOD"] in _METHODS else "_OTHER"
         said = {"http.request.method": method, "chartloop.interaction": interaction_of(environ["REQUEST_METHOD"], environ["PATH_INFO"])}
-        with tracing.span("http", said, parent=tracing.read(environ.get("HTTP_TRACEPARENT", "")), kind="server") as active:
+        with tracing.span("http", said, parent=parent, kind="server") as active:
 
             def start(status: str, *rest: object) -> object:
                 active.set("http.response.status_code", int(status[:3]))

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from chartloop.kernel.errors import Invalid
-from chartloop.kernel.tracing import Active, Attributes, Context, Tracer, Untold
+from chartloop.kernel.tracing import Active, Attributes, Context, Tracer, Untold, within
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
@@ -63,8 +63,10 @@ class OpenTelemetry:
             remote = SpanContext(int(parent.trace, 16), int(parent.span, 16), is_remote=True, trace_flags=TraceFlags(int(parent.sampled)))
             root = set_span_in_context(NonRecordingSpan(remote), root)
         span = self._tracer.start_span(name, root, SpanKind[kind.upper()], attributes)
+        told = _Told(span)
         try:
-            yield _Told(span)
+            with within(told.context):
+                yield told
         except Exception as error:
             span.set_attribute("error.type", type(error).__name__)
             span.set_status(Status(StatusCode.ERROR))

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from contextvars import ContextVar
-from typing import Final, NamedTuple, Protocol
+from contextvars import ContextVar, Token
+from typing import Final, NamedTuple, Protocol, Self
 
 from chartloop.kernel import ids
 
@@ -48,7 +48,7 @@ class Tracer(Protocol):
     """Who is told of spans."""
 
     def span(self, name: str, parent: Context | None, kind: str, attributes: Attributes) -> AbstractContextManager[Active]:
-        """Begin a span; it ends with the block, and an exception that leaves the block marks it as failed."""
+        """Begin a span, and let the thread stand there; it ends with the block, and an exception that leaves the block marks it as failed."""
         ...
 
     def close(self) -> None:
@@ -57,25 +57,34 @@ class Tracer(Protocol):
 
 
 class _Span:
-    """A span of which nobody is told."""
+    """A span of which nobody is told: it has an id, so that what follows can name it."""
 
-    __slots__ = ("context",)
+    __slots__ = ("_before", "context")
 
-    def __init__(self, context: Context) -> None:
-        self.context = context
+    context: Context
+    _before: Token[Context | None]
+
+    def __init__(self, parent: Context | None) -> None:
+        self.context = Context(parent.trace, ids.span_id(), parent.sampled) if parent else Context(*ids.trace_ids(), False)
 
     def set(self, name: str, value: str | int) -> None:
         """Nobody is told."""
+
+    def __enter__(self) -> Self:
+        self._before = _here.set(self.context)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _here.reset(self._before)
 
 
 class Untold:
     """The tracer that tells nobody."""
 
-    @contextmanager
-    def span(self, name: str, parent: Context | None, kind: str, attributes: Attributes) -> Iterator[Active]:
-        """Give the span an id, so that what follows can name it."""
+    def span(self, name: str, parent: Context | None, kind: str, attributes: Attributes) -> AbstractContextManager[Active]:
+        """Give the span an id."""
         del name, kind, attributes
-        yield _Span(Context(parent.trace, ids.span_id(), parent.sampled) if parent else Context(ids.trace_id(), ids.span_id(), False))
+        return _Span(parent)
 
     def close(self) -> None:
         """There is nothing to send."""
@@ -110,8 +119,7 @@ def headers() -> dict[str, str]:
     return {HEADER: context.header()} if context else {}
 
 
-@contextmanager
-def span(name: str, attributes: Attributes | None = None, *, parent: Context | None = None, kind: str = "internal") -> Iterator[Active]:
+def span(name: str, attributes: Attributes | None = None, *, parent: Context | None = None, kind: str = "internal") -> AbstractContextManager[Active]:
     """Do something as a part of a trace: of `parent`, else of where this thread is, else of a new one.
 
     Args:
@@ -120,12 +128,22 @@ def span(name: str, attributes: Attributes | None = None, *, parent: Context | N
         parent: What it follows from, where that was in another process or thread.
         kind: internal, server, client, producer or consumer, as OpenTelemetry calls them.
     """
-    with _tracer[0].span(name, parent or _here.get(), kind, attributes or {}) as active:
-        before = _here.set(active.context)
-        try:
-            yield active
-        finally:
-            _here.reset(before)
+    return _tracer[0].span(name, parent or _here.get(), kind, attributes or {})
+
+
+def is_told() -> bool:
+    """Whether somebody is told of spans, so that it is worth finding out what to say of them."""
+    return not isinstance(_tracer[0], Untold)
+
+
+@contextmanager
+def within(context: Context) -> Iterator[None]:
+    """Let this thread stand at a place in a trace: what a tracer does around a span of its own."""
+    before = _here.set(context)
+    try:
+        yield
+    finally:
+        _here.reset(before)
 
 
 def kept(request: str) -> str:
