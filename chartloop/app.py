@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -15,7 +15,9 @@ from chartloop.kernel.db import Database, open_database
 from chartloop.kernel.dead_letters import DeadLetters
 from chartloop.kernel.errors import Unavailable
 from chartloop.kernel.keys import hmac_secret, secret
+from chartloop.kernel.otel import open_tracer
 from chartloop.kernel.outbox import Outbox
+from chartloop.kernel.tracing import Tracer, Untold, set_tracer
 from chartloop.kernel.vault.opening import open_vault
 from chartloop.kernel.vault.vault import Vault
 from chartloop.migrate import migrate
@@ -45,6 +47,8 @@ class Kernel:
     """What seals and opens; None where it is off and nothing is sealed."""
     keyless: str = ""
     """Why sealed values cannot be read here."""
+    tracer: Tracer = field(default_factory=Untold)
+    """Who is told of spans, in this process."""
 
     def __enter__(self) -> Self:
         return self
@@ -54,6 +58,7 @@ class Kernel:
         if self.vault is not None:
             self.vault.close()
         self.database.close()
+        self.tracer.close()
 
 
 def open_kernel(settings: Settings, *, key_needed: bool = True) -> Kernel:
@@ -66,6 +71,8 @@ def open_kernel(settings: Settings, *, key_needed: bool = True) -> Kernel:
     Raises:
         Unavailable: The database cannot be opened, or would lose acknowledged writes; or the master key of what is sealed is missing.
     """
+    tracer = open_tracer(settings.tracing)
+    set_tracer(tracer)
     migrate(settings.database_url)
     database = open_database(settings.database_url, busy_timeout_s=settings.database.busy_timeout_s, connections=settings.database.connections)
     vault, keyless = None, ""
@@ -87,6 +94,7 @@ def open_kernel(settings: Settings, *, key_needed: bool = True) -> Kernel:
         Audit(settings.data, segment_max_bytes=settings.audit.segment_max_bytes, vault=vault),
         vault,
         keyless,
+        tracer,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from functools import partial
+from zoneinfo import ZoneInfo
 
 from chartloop.app import Door, Kernel, fhir_base
 from chartloop.kernel.access.engines import engine_subject
@@ -11,8 +12,11 @@ from chartloop.kernel.access.subject import Subject
 from chartloop.kernel.audit.retention import prune
 from chartloop.kernel.audit.sealer import Sealer
 from chartloop.kernel.auth import forget_expired
+from chartloop.kernel.broker import Group
 from chartloop.kernel.config import Settings
 from chartloop.kernel.held_back import watch_held_back
+from chartloop.kernel.jobs.runner import Job, JobRunner
+from chartloop.kernel.jobs.schedule import Daily, Every
 from chartloop.kernel.keys import secret, signing_key
 from chartloop.kernel.retention import forget_events
 from chartloop.kernel.vault.vault import REFRESH_S
@@ -151,27 +155,47 @@ def coder_pool(kernel: Kernel, cores: frozenset[int]) -> CoderPool:
     return CoderPool(model, timeout_s=settings.note_timeout_s, cores=cores)
 
 
+def groups() -> list[Group]:
+    """Every consumer as the bus sees it, without building one: for a replay."""
+    every = (MessageConsumer, ClaimConsumer, SendingConsumer, AnsweringConsumer, AssignmentConsumer, CorrectionsConsumer, PredictionConsumer, OmopConsumer, DeadLetterTasks)
+    return [Group(each.name, frozenset(each.types), frozenset(each.subjects), each.isolation) for each in every]
+
+
 def periodics(kernel: Kernel, door: Door, *, only: Collection[str] = ()) -> list[Periodic]:
-    """What is done again and again; `only` picks by name."""
+    """What every process does again and again, and the runner of what one process does for all; `only` picks by name."""
     settings = kernel.settings
     sealer = Sealer(kernel.database, settings.data, signing_key(settings.keys), heads_file=settings.audit.heads_file, anchor_file=settings.audit.anchor_file)
-    chart = Chart(door.repository, subject(kernel, "claims"))
-    mailboxes = Mailboxes(kernel.database, kernel.outbox, *_payers(kernel, chart), kernel.audit)
-    training, publisher = DictionaryTraining(door.store), telemetry_publisher(kernel, door.repository)
+    training = DictionaryTraining(door.store)
+    runner = JobRunner(kernel.database, jobs(kernel, door), lease_s=settings.worker.lease_s)
     found = [
         Periodic("seal", settings.audit.seal_interval_s, lambda: _seal(sealer)),
-        mailboxes.periodic(settings.claims.poll_interval_s),
-        _assembling(kernel, chart).periodic(settings.claims.draft_interval_s),
-        Periodic("telemetry", settings.telemetry.publish_interval_s, lambda: _publish(publisher)),
         Periodic("dictionary", 30.0, lambda: _train(training)),
-        Periodic("reindex", 1.0, lambda: _reindex(door.store)),
-        Periodic("forget-audit", HOUR_S, lambda: _forget_audit(kernel)),
-        Periodic("forget-events", HOUR_S, lambda: _forget_events(kernel)),
         Periodic("keys", REFRESH_S, lambda: _refresh_keys(kernel)),
-        Periodic("forget-tokens", HOUR_S, lambda: _forget_tokens(kernel)),
         Periodic("held-back", 10.0, lambda: _watch_held_back(kernel)),
+        Periodic("jobs", settings.worker.poll_interval_s, runner.tick, runner.close),
     ]
     return [periodic for periodic in found if not only or periodic.name in only]
+
+
+def jobs(kernel: Kernel, door: Door) -> list[Job]:
+    """What is done on a schedule, by one process at a time."""
+    settings, chart = kernel.settings, Chart(door.repository, subject(kernel, "claims"))
+    mailboxes = Mailboxes(kernel.database, kernel.outbox, *_payers(kernel, chart), kernel.audit)
+    publisher = telemetry_publisher(kernel, door.repository)
+    return [
+        _job(mailboxes.periodic(settings.claims.poll_interval_s)),
+        _job(_assembling(kernel, chart).periodic(settings.claims.draft_interval_s)),
+        Job("telemetry", Every(settings.telemetry.publish_interval_s), lambda: _publish(publisher)),
+        Job("reindex", Every(1.0), lambda: _reindex(door.store)),
+        Job("forget-audit", Daily(3, 10, ZoneInfo(settings.audit.timezone)), lambda: _forget_audit(kernel)),
+        Job("forget-events", Every(HOUR_S), lambda: _forget_events(kernel)),
+        Job("forget-tokens", Every(HOUR_S), lambda: _forget_tokens(kernel)),
+    ]
+
+
+def _job(periodic: Periodic) -> Job:
+    """What a part calls periodic, as a job."""
+    return Job(periodic.name, Every(periodic.interval_s), periodic.action)
 
 
 def _publish(publisher: Publisher) -> None:

@@ -8,7 +8,7 @@ from chartloop.kernel import clock
 from chartloop.kernel.http import Environ, StartResponse, WsgiApp
 from chartloop.kernel.metrics import Metrics
 
-PAGES = frozenset({"account", "ehr", "login", "logout", "oauth"})
+PAGES = frozenset({"account", "ehr", "login", "logout", "oauth", "operations", "privacy"})
 BY_METHOD = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 

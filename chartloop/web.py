@@ -26,19 +26,24 @@ from chartloop.kernel.audit.anchors import heads_files
 from chartloop.kernel.audit.journal import audit_directory
 from chartloop.kernel.bodies import places_of, with_bounded_bodies
 from chartloop.kernel.config import Settings
+from chartloop.kernel.db import Session
 from chartloop.kernel.egress import fetch
 from chartloop.kernel.errors import Unauthenticated, Unavailable
+from chartloop.kernel.gauges import StoreCollector
 from chartloop.kernel.health import Check, database_check, health_blueprint
 from chartloop.kernel.http import WHO, WsgiApp, bearer_token, with_common_headers
 from chartloop.kernel.keys import secret
-from chartloop.kernel.metrics import BusCollector, Metrics
+from chartloop.kernel.metrics import Metrics
+from chartloop.kernel.operating import Operating
 from chartloop.kernel.settings_sections import BrandSettings
 from chartloop.measured import measured
 from chartloop.risk import risk_registry
 from chartloop.securing import api_headers
 from chartloop.telemetry import telemetry_intake
+from chartloop.traced import traced
 from claims.payers.limits import limits_of
 from claims.payers.metrics import PayerCollector
+from claims.payers.overview import overview
 from fhir_server.api import blueprint as fhir_blueprint
 from fhir_server.audit_event import AuditEvents
 from fhir_server.background.runner import AsyncRunner
@@ -57,6 +62,9 @@ from predictions.coder_model import SHIPPED
 from predictions.risk.registry import Registry
 from smart_apps.assembly import register_explainer, register_review_app, smart_side
 from smart_apps.explorer.explorer import with_explorer
+from smart_apps.operations.board import Board, PayerLine
+from smart_apps.operations.desk import Desk
+from smart_apps.operations.routes import blueprint as operations_blueprint
 from smart_apps.people.assembly import people_blueprint
 from smart_apps.people.people import open_people
 from smart_apps.privacy.facts import People
@@ -83,7 +91,8 @@ def build_wsgi(kernel: Kernel, repository: Repository, later: AsyncRunner | None
     bounded = with_bounded_bodies(explored, places_of(settings.server.threads))
     if later is not None:
         later.start(app.wsgi_app)
-    return measured(with_every_request_audited(with_common_headers(bounded, origins=origins, defaults=api_headers(base_url(settings))), kernel.audit), metrics)
+    audited = with_every_request_audited(with_common_headers(bounded, origins=origins, defaults=api_headers(base_url(settings))), kernel.audit)
+    return measured(traced(audited), metrics)
 
 
 def build_routes(kernel: Kernel, repository: Repository, metrics: Metrics, later: AsyncRunner | None = None) -> tuple[Flask, Gate, Sessions]:
@@ -110,14 +119,14 @@ def build_routes(kernel: Kernel, repository: Repository, metrics: Metrics, later
     )
     people = open_people(kernel.database, kernel.audit, kernel.access.policies, sessions, settings.auth, keys=settings.keys, base_url=base)
     cds = _cds(kernel, repository, gate.authenticate, risk_registry(settings))
-    metrics.registry.register(BusCollector(kernel.database))
+    metrics.registry.register(StoreCollector(kernel.database, settings.data))
     metrics.registry.register(MessageCollector(kernel.database))
     metrics.registry.register(PayerCollector(kernel.database, limits_of(settings.claims)))
     app = Flask("chartloop", static_folder=None)
     app.register_blueprint(fhir_blueprint(gate), url_prefix="/fhir")
     telemetry = telemetry_routes.blueprint(gate, kernel.access, kernel.audit, telemetry_intake(kernel, repository))
     research, privacy = _research(kernel, sessions), _privacy(kernel, repository, sessions)
-    pages = (*smart.blueprints, people_blueprint(people, settings.egress), research, privacy, explorer_styles())
+    pages = (*smart.blueprints, people_blueprint(people, settings.egress), research, privacy, _operations(kernel, sessions), explorer_styles())
     for blueprint in (*pages, telemetry, cds_routes.blueprint(cds), health_blueprint(_checks(kernel), metrics)):
         app.register_blueprint(blueprint)
     app.register_error_handler(Unavailable, _come_again)
@@ -194,6 +203,17 @@ def _privacy(kernel: Kernel, repository: Repository, sessions: Sessions) -> Blue
     trail = Trail(kernel.database, directory, heads_files(directory, settings.audit.heads_file, settings.audit.anchor_file))
     people = People(repository, engine_subject(kernel.access.policies, "privacy"), ZoneInfo(settings.audit.timezone))
     return privacy_blueprint(Privacy(kernel.access, kernel.audit, _visitor(kernel, sessions), trail, people))
+
+
+def _operations(kernel: Kernel, sessions: Sessions) -> Blueprint:
+    """The operators' page."""
+    desk = Desk(kernel.access, kernel.audit, sessions, Operating(kernel.database, kernel.audit, kernel.dead_letters))
+    limits = limits_of(kernel.settings.claims)
+
+    def payers(session: Session) -> list[PayerLine]:
+        return [PayerLine(each.payer, each.sending, each.mailbox, sum(each.waiting.values()), each.oldest_s, each.shed) for each in overview(session, limits)]
+
+    return operations_blueprint(desk, Board(kernel.database, kernel.dead_letters, ZoneInfo(kernel.settings.audit.timezone), payers))
 
 
 def _visitor(kernel: Kernel, sessions: Sessions) -> Callable[[], Subject]:

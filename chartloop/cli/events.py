@@ -1,4 +1,4 @@
-"""`chartloop events`: dead letters, and what an operator does with them."""
+"""`chartloop events`: dead letters, a replay, and what an operator does with them."""
 
 from __future__ import annotations
 
@@ -61,9 +61,11 @@ def show(data: Path | None, letter_id: str) -> None:
 def retry(data: Path | None, letter_id: str) -> None:
     """Let the consumer try again; later events of the same key follow."""
     from chartloop.app import open_kernel
+    from chartloop.cli.operator import operator
+    from chartloop.kernel.operating import Operating
 
     with open_kernel(settings_of(data)) as kernel:
-        kernel.dead_letters.retry(letter_id)
+        Operating(kernel.database, kernel.audit, kernel.dead_letters).retry(operator(), letter_id)
     click.echo(f"{letter_id} will be tried again")
 
 
@@ -74,10 +76,63 @@ def retry(data: Path | None, letter_id: str) -> None:
 def drop(data: Path | None, letter_id: str) -> None:
     """Give an event up for good; later events of the same key go on."""
     from chartloop.app import open_kernel
+    from chartloop.cli.operator import operator
+    from chartloop.kernel.operating import Operating
 
     with open_kernel(settings_of(data)) as kernel:
-        kernel.dead_letters.drop(letter_id)
+        Operating(kernel.database, kernel.audit, kernel.dead_letters).drop(operator(), letter_id)
     click.echo(f"{letter_id} was dropped")
+
+
+@events.command()
+@data_option
+@click.option("--consumer", required=True, help="Who gets the events again; `chartloop events consumers` names them.")
+@click.option("--since", required=True, metavar="INSTANT", help="From when on, such as 2026-11-22T08:00:00Z.")
+@click.option("--type", "types", multiple=True, help="Only events of this type; may be given several times.  [default: all that the consumer wants]")
+@click.confirmation_option(prompt="The consumer will handle these events again. Go on?")
+def replay(data: Path | None, consumer: str, since: str, types: tuple[str, ...]) -> None:
+    """Deliver again to one consumer what it has had: after its code or its data were mended.
+
+    Events are kept for worker.retention_s. What a consumer does by itself is done again; what it marks in other systems is theirs.
+    """
+    from chartloop.app import open_kernel
+    from chartloop.cli.operator import operator
+    from chartloop.engines import groups
+    from chartloop.kernel.clock import parse_iso
+    from chartloop.kernel.events import EVENT_TYPES
+    from chartloop.kernel.operating import Operating
+
+    if unknown := sorted(set(types) - EVENT_TYPES.keys()):
+        raise click.UsageError(f"There is no event type {unknown[0]}. Types: {' '.join(sorted(EVENT_TYPES))}")
+    with open_kernel(settings_of(data)) as kernel:
+        found = {group.name: group for group in groups()}.get(consumer)
+        if found is None:
+            raise click.UsageError(f"There is no such consumer. Consumers: {' '.join(sorted(group.name for group in groups()))}")
+        kernel.bus.subscribe(found)
+        count = Operating(kernel.database, kernel.audit, kernel.dead_letters).replay(operator(), kernel.bus, consumer, parse_iso(since), frozenset(types))
+    click.echo(f"{count} events will be handled again by {consumer}")
+
+
+@events.command()
+@data_option
+@json_option
+def consumers(data: Path | None, as_json: bool) -> None:
+    """List consumers and what they have before them."""
+    from chartloop.app import open_kernel
+    from chartloop.kernel.queues import queues
+
+    with open_kernel(settings_of(data)) as kernel, kernel.database.read() as session:
+        found = queues(session)
+    if as_json:
+        click.echo(json.dumps([queue._asdict() for queue in found], indent=2))
+        return
+    for queue in found:
+        click.echo(
+            f"{queue.consumer:<26}  behind {queue.behind}  ready {queue.ready}  held {queue.held}  parked {queue.parked}"
+            f"  oldest {queue.age_s:.0f} s  retried {queue.retried}  dead {queue.dead}"
+        )
+    if not found:
+        click.echo("no consumer has run yet")
 
 
 def _row(letter: DeadLetter) -> dict[str, object]:

@@ -22,6 +22,7 @@ COMMANDS = {
     "ehr": "chartloop.cli.ehr",
     "events": "chartloop.cli.events",
     "fhir": "chartloop.cli.fhir",
+    "jobs": "chartloop.cli.jobs",
     "keys": "chartloop.cli.keys",
     "mllp": "chartloop.cli.run",
     "omop": "chartloop.cli.omop",

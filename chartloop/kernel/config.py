@@ -31,6 +31,7 @@ from chartloop.kernel.settings_sections import (
     PredictionsSettings,
     ServerSettings,
     TelemetrySettings,
+    TracingSettings,
     VaultSettings,
     WorkerSettings,
 )
@@ -67,6 +68,7 @@ class Settings(BaseSettings):
     cds: CdsSettings = CdsSettings()
     omop: OmopSettings = OmopSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
 
     @classmethod
     def settings_customise_sources(

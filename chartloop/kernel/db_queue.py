@@ -3,6 +3,8 @@
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context, copy_context
+from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
 from chartloop.kernel.db_session import Tx, run_actions
@@ -53,7 +55,8 @@ class WriteQueue:
 
     def submit(self, work: Callable[[Tx], T]) -> T:
         """Queue work and wait until it is durable."""
-        item = _Item(work)
+        # What the thread that asks stands in (its trace) holds for its work as well, though another thread does it.
+        item = _Item(partial(_within, copy_context(), work))
         with self._wake:
             if self._closed:
                 raise Unavailable("The database is closed.")
@@ -123,6 +126,10 @@ class WriteQueue:
                 item.error = error
                 if alone or not self._group.alive():
                     raise
+
+
+def _within(context: Context, work: Work, tx: Tx) -> object:
+    return context.run(work, tx)
 
 
 def _shared(error: BaseException) -> BaseException:

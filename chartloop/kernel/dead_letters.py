@@ -1,5 +1,6 @@
 """Dead letters: events that a consumer gave up; somebody retries or drops them."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from chartloop.kernel.broker import Bus
@@ -44,26 +45,28 @@ class DeadLetters:
         with self._db.read() as session:
             return _find(session, id_)
 
-    def retry(self, id_: str) -> None:
-        """Let the consumer try again, from its first attempt."""
+    def retry(self, id_: str, also: Callable[[Tx], object] = lambda _tx: None) -> None:
+        """Let the consumer try again, from its first attempt; `also` belongs to the same commit."""
 
         def work(tx: Tx) -> None:
             letter = _find(tx, id_)
             tx.run("DELETE FROM dead_letter WHERE id = ?", (id_,))
             # The hold stays, due at once: it goes when its event is handled.
             tx.run("UPDATE delivery_hold SET attempt = 1, due = 0 WHERE consumer = ? AND key = ?", (letter.consumer, letter.key))
+            also(tx)
             tx.after_commit(self._bus.wake)
 
         self._db.write(work)
 
-    def drop(self, id_: str) -> None:
-        """Forget the event for this consumer; later events of its key go on."""
+    def drop(self, id_: str, also: Callable[[Tx], object] = lambda _tx: None) -> None:
+        """Forget the event for this consumer; later events of its key go on. `also` belongs to the same commit."""
 
         def work(tx: Tx) -> None:
             letter = _find(tx, id_)
             tx.run("DELETE FROM dead_letter WHERE id = ?", (id_,))
             tx.run("DELETE FROM delivery WHERE consumer = ? AND seq = ?", (letter.consumer, letter.seq))
             tx.run("DELETE FROM delivery_hold WHERE consumer = ? AND key = ?", (letter.consumer, letter.key))
+            also(tx)
             tx.after_commit(self._bus.wake)
 
         self._db.write(work)

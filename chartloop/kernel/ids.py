@@ -44,3 +44,15 @@ def public_id() -> str:
 def request_id() -> str:
     """Make the id of one request: a UUID of version 4."""
     return str(uuid.UUID(bytes=_random.take(16), version=4))
+
+
+def trace_ids() -> tuple[str, str]:
+    """Make the id of a trace and of its first part: 32 and 16 hexadecimal digits, neither all 0."""
+    made = _random.take(24).hex()
+    return ("1" if made.startswith("0" * 16) else made[0]) + made[1:32], ("1" if made.endswith("0" * 16) else made[32]) + made[33:]
+
+
+def span_id() -> str:
+    """Make the id of a part of a trace: 16 hexadecimal digits, not all of them 0."""
+    made = _random.take(8).hex()
+    return made if made != "0" * 16 else "1" * 16

@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 import structlog
 
-from chartloop.kernel import clock
+from chartloop.kernel import clock, tracing
 from chartloop.kernel.settings_sections import LogSettings
 
 _SENSITIVE = frozenset(
@@ -36,6 +36,14 @@ def _stamp(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mu
     return event
 
 
+def _traced(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Say in which trace it happened."""
+    context = tracing.here()
+    if context is not None:
+        event["trace_id"], event["span_id"] = context.trace, context.span
+    return event
+
+
 def _without_text(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Keep of an exception its type and where it was raised: its text may quote what it choked on."""
     info = event.pop("exc_info", None)
@@ -59,6 +67,7 @@ def configure_logs(settings: LogSettings, stream: TextIO | None = None) -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
         _stamp,
+        _traced,
         _without_text,
         mask,
     ]

@@ -4,7 +4,7 @@ import hmac
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from chartloop.kernel import clock, ids
+from chartloop.kernel import clock, ids, tracing
 from chartloop.kernel.broker import Bus
 from chartloop.kernel.db_session import Database, Tx
 from chartloop.kernel.events import EVENT_TYPES, Event
@@ -47,7 +47,7 @@ class Outbox:
 
     def publish_all(self, tx: Tx, told: Sequence[Told], *, trace: str = "") -> None:
         """Store many events at once, in their order."""
-        now = clock.now_us()
+        now, trace = clock.now_us(), tracing.kept(trace)
         hidden = {key: ordering_key(self._secret, key) for key in {each.key for each in told}}
         self._bus.publish(tx, *(Event(ids.public_id(), _known(type_), subject, version, hidden[key], trace, now) for type_, subject, key, version in told))
 

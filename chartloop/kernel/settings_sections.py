@@ -324,3 +324,10 @@ class LogSettings(Section):
 
     level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least important level that is written.")
     format: str = Field(default="auto", pattern="^(auto|console|json)$", description="auto is console at a terminal, else JSON.")
+
+
+class TracingSettings(Section):
+    """Where spans are sent."""
+
+    otlp_url: str = Field(default="", pattern="^$|^https?://", description="Where an OpenTelemetry collector takes traces (OTLP over HTTP), such as http://127.0.0.1:4318/v1/traces; empty sends none. Needs the extra otel.")
+    share: float = Field(default=1.0, ge=0, le=1, description="Share of the traces that begin here which are sent.")

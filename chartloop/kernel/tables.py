@@ -1,4 +1,4 @@
-"""Tables of the kernel: events, their delivery, the inbox and the audit log."""
+"""Tables of the kernel: events, their delivery, jobs, the inbox and the audit log."""
 
 import sqlalchemy as sa
 
@@ -83,6 +83,37 @@ DEAD_LETTER = sa.Table(
     _big("attempts"),
     _big("recorded"),
     sa.Index("dead_letter_recorded", "recorded", "id"),
+)
+
+# What is done on a schedule; jobs/table.py says what each column means.
+JOB = sa.Table(
+    "job",
+    METADATA,
+    _text("name", key=True),
+    _text("schedule"),
+    _big("next_run"),
+    _big("last_run"),
+    _big("duration_us"),
+    _text("outcome"),
+    _text("reason"),
+    _big("attempt"),
+    _big("runs"),
+    _big("failures"),
+    _big("paused"),
+    _big("asked"),
+    sqlite_with_rowid=False,
+)
+
+# What processes tell of themselves to whoever watches; a total is of no process.
+SIGNAL = sa.Table(
+    "signal",
+    METADATA,
+    _text("name", key=True),
+    _text("label", key=True),
+    _text("process", key=True),
+    _big("value"),
+    _big("recorded"),
+    sqlite_with_rowid=False,
 )
 
 INBOX = sa.Table(

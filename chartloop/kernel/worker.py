@@ -5,15 +5,16 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
-from chartloop.kernel import clock, ids
+from chartloop.kernel import clock, ids, tracing
 from chartloop.kernel.broker import AlreadyHandled, Bus, Delivery, Failure, Group, Lease, LeaseLost, Once
 from chartloop.kernel.db_session import Database
 from chartloop.kernel.events import Event
 from chartloop.kernel.settings_sections import WorkerSettings
+from chartloop.kernel.telling import Telling
 
 __all__ = ["AlreadyHandled", "Consumer", "Later", "Once", "Periodic", "Permanent", "Worker", "work_off"]
 
@@ -52,19 +53,49 @@ class Consumer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Periodic:
-    """Something to do again and again."""
+    """Something that every process does again and again; `close` is called once when it stops, with the seconds that it may take."""
 
     name: str
     interval_s: float
     action: Callable[[], None]
+    close: Callable[[float], None] | None = None
 
 
+_LEASES: Final = "chartloop-leases"
 COALESCED: Final = 10_000
 """How many waiting events a coalescing consumer looks at together: it handles one of a key, so that many cost little."""
 
 
-def work_off(bus: Bus, consumer: Consumer, lease: Lease, settings: WorkerSettings, jitter: Callable[[], float] = random.random) -> bool:
-    """Work on what waits in one slot; say whether there may be more."""
+class _Hands(NamedTuple):
+    """How events are worked on; work_off says what each is."""
+
+    settings: WorkerSettings
+    jitter: Callable[[], float]
+    noticed: Callable[[Failure, str], object]
+
+
+def work_off(
+    bus: Bus,
+    consumer: Consumer,
+    lease: Lease,
+    settings: WorkerSettings,
+    jitter: Callable[[], float] = random.random,
+    *,
+    stopping: Callable[[], bool] = lambda: False,
+    noticed: Callable[[Failure, str], object] = lambda _failure, _consumer: None,
+) -> bool:
+    """Work on what waits in one slot; say whether there may be more.
+
+    Args:
+        bus: Where events are.
+        consumer: Who handles them.
+        lease: The right to the slot.
+        settings: Batches, tries and waits.
+        jitter: Between 0 and 1.
+        stopping: Whether to end before the next event; what is done is acknowledged.
+        noticed: Told of every event that failed, and of the consumer's name.
+    """
+    hands = _Hands(settings, jitter, noticed)
     coalesces = bool(getattr(consumer, "coalesce", False))
     deliveries = bus.deliveries(lease, max(settings.batch, COALESCED) if coalesces else settings.batch)
     done: list[Delivery] = []
@@ -75,7 +106,9 @@ def work_off(bus: Bus, consumer: Consumer, lease: Lease, settings: WorkerSetting
         key = delivery.event.key
         if key in failed:
             continue
-        failure = None if last.get(key, delivery.number) != delivery.number else _handle(bus, consumer, lease, delivery, settings, jitter)
+        if stopping():
+            break
+        failure = None if last.get(key, delivery.number) != delivery.number else _handle(bus, consumer, lease, delivery, hands)
         if failure is None:
             done.append(delivery)
         else:
@@ -89,11 +122,21 @@ def work_off(bus: Bus, consumer: Consumer, lease: Lease, settings: WorkerSetting
     return len(deliveries) > len(failed)
 
 
-def _handle(
-    bus: Bus, consumer: Consumer, lease: Lease, delivery: Delivery, settings: WorkerSettings, jitter: Callable[[], float]
-) -> Failure | None:
+def _handle(bus: Bus, consumer: Consumer, lease: Lease, delivery: Delivery, hands: _Hands) -> Failure | None:
+    request, parent = tracing.told(delivery.event.trace)
+    event = replace(delivery.event, trace=request)
+    said: dict[str, str | int] = {"chartloop.consumer": consumer.name, "chartloop.event.type": event.type, "messaging.message.id": event.id, "chartloop.attempt": delivery.attempt + 1}
+    with tracing.span("event", said, parent=parent, kind="consumer") as active:
+        failure = _attempt(bus, consumer, lease, delivery, event, hands)
+        active.set("chartloop.outcome", "handled" if failure is None else "later" if not failure.counts else "given up" if failure.delay_s is None else "failed")
+    if failure is not None:
+        hands.noticed(failure, consumer.name)
+    return failure
+
+
+def _attempt(bus: Bus, consumer: Consumer, lease: Lease, delivery: Delivery, event: Event, hands: _Hands) -> Failure | None:
     try:
-        consumer.handle(delivery.event, bus.once(lease, delivery.event))
+        consumer.handle(event, bus.once(lease, event))
     except AlreadyHandled:
         return None
     except LeaseLost:
@@ -104,10 +147,10 @@ def _handle(
         return Failure(delivery, str(error) or type(error).__doc__ or "", None)
     except Exception as error:
         _log.exception("A consumer failed on an event.", extra={"action": "event.failed", "consumer": consumer.name})
-        if delivery.attempt + 1 >= settings.attempts:
+        if delivery.attempt + 1 >= hands.settings.attempts:
             # Only the kind of error: its text may quote a patient.
-            return Failure(delivery, f"{type(error).__name__} in {settings.attempts} attempts", None)
-        return Failure(delivery, type(error).__name__, _backoff_s(delivery.attempt, settings, jitter))
+            return Failure(delivery, f"{type(error).__name__} in {hands.settings.attempts} attempts", None)
+        return Failure(delivery, type(error).__name__, _backoff_s(delivery.attempt, hands.settings, hands.jitter))
     return None
 
 
@@ -130,6 +173,8 @@ class Worker:
         self._settings = settings
         self._owner = ids.public_id()
         self._stopping = threading.Event()
+        self._stopped = threading.Event()
+        self._telling = Telling(db, self._owner)
         self._active: dict[Lease, threading.Thread] = {}
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
@@ -139,17 +184,35 @@ class Worker:
         for consumer in self._consumers.values():
             self._bus.subscribe(Group(consumer.name, consumer.types, consumer.subjects, consumer.isolation))
         self._run("chartloop-worker", self._coordinate)
-        self._run("chartloop-leases", self._keep_leases)
+        self._run(_LEASES, self._keep_leases)
+        if self._consumers:
+            self._run("chartloop-signals", partial(self._telling.run, self._stopping))
         for periodic in self._periodics:
             self._run(f"chartloop-{periodic.name}", partial(self._repeat, periodic))
 
     def stop(self, timeout_s: float = 10.0) -> None:
-        """Let what runs finish; what hangs longer is left behind, and its slots are taken over by others."""
+        """Let what is being handled end, and begin nothing more; then give every slot back, that of who hangs longer as well.
+
+        Leases are renewed until then. Who hangs is fenced: where its slot was taken over, it can mark nothing as handled any more.
+        """
         self._stopping.set()
         self._bus.wake()
         end_s = clock.perf_s() + timeout_s
-        for thread in [*self._threads, *self._active.values()]:
-            thread.join(max(0.0, end_s - clock.perf_s()))
+        for periodic in self._periodics:
+            if periodic.close is not None:
+                periodic.close(max(0.0, end_s - clock.perf_s()))
+        with self._lock:
+            working = list(self._active.values())
+        for thread in [*working, *self._threads]:
+            if thread.name != _LEASES:
+                thread.join(max(0.0, end_s - clock.perf_s()))
+        self._stopped.set()
+        with self._lock:
+            left = list(self._active)
+        for lease in left:
+            _log.warning("A consumer did not end in time; its slot is given back.", extra={"action": "worker.left_behind", "consumer": lease.consumer})
+            with suppress(Exception):  # a slot that cannot be given back runs out by itself
+                self._bus.release(lease)
 
     def idle(self, timeout_s: float) -> bool:
         """Wait until nothing is pending; say whether that came true."""
@@ -192,7 +255,7 @@ class Worker:
     def _work(self, lease: Lease) -> None:
         consumer = self._consumers[lease.consumer]
         try:
-            while not self._stopping.is_set() and work_off(self._bus, consumer, lease, self._settings):
+            while not self._stopping.is_set() and self._work_off(consumer, lease):
                 pass
         except LeaseLost:
             _log.warning("A slot was taken over by another worker.", extra={"action": "lease.lost", "consumer": consumer.name})
@@ -206,8 +269,11 @@ class Worker:
                 del self._active[lease]
             self._bus.wake()
 
+    def _work_off(self, consumer: Consumer, lease: Lease) -> bool:
+        return work_off(self._bus, consumer, lease, self._settings, stopping=self._stopping.is_set, noticed=self._telling.noticed)
+
     def _keep_leases(self) -> None:
-        while not self._stopping.wait(self._settings.lease_s / 3):
+        while not self._stopped.wait(self._settings.lease_s / 3):
             with self._lock:
                 leases = list(self._active)
             try:

@@ -4,9 +4,11 @@ import hashlib
 import json
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
+from chartloop.kernel import tracing
 from claims.payers.call import Answer, NotReached, OutcomeUnknown, Refused, Request, perform
 from claims.payers.egress import EgressRefused
 from claims.payers.limits import LimitsOf
@@ -58,7 +60,18 @@ class PayerClient:
             raise NotReached(str(error)) from error
 
     def _call(self, payer: str, request: Request, place: Place | None) -> Answer:
-        return perform(request, self._limits_of(payer), self._trust, allow_private=self._allow_private, place=place)
+        with tracing.span("payer", {"http.request.method": request.method, "server.address": _host(request.url)}, kind="client") as active:
+            traced = request._replace(headers={**request.headers, **tracing.headers()})
+            answer = perform(traced, self._limits_of(payer), self._trust, allow_private=self._allow_private, place=place)
+            active.set("http.response.status_code", answer.status)
+            return answer
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def doubt_of(answer: Answer, body: bytes) -> str:

@@ -19,7 +19,7 @@ from chartloop.kernel.access.scope import Scope
 from chartloop.kernel.access.subject import Subject
 from chartloop.kernel.auth import subject_from_json
 from chartloop.kernel.db import OneRow, Tx
-from chartloop.kernel.errors import Conflict, NotFound, Throttled, Unauthenticated
+from chartloop.kernel.errors import Conflict, NotFound, Throttled, Unauthenticated, Unavailable
 from fhir_server.auditing import record, refusals_audited
 from fhir_server.hashing import value_hash
 from fhir_server.matching import lock
@@ -39,6 +39,8 @@ PLACE: Final = "_async"
 """Below the base: where a job is asked for."""
 _HOUR_US: Final = 3_600_000_000
 _LEASE_US: Final = 60_000_000
+MOST_WAITING: Final = 1_000
+"""Jobs of everybody that may wait; who comes after them is told to come again."""
 
 
 class Request(NamedTuple):
@@ -84,11 +86,11 @@ def never(_session: OneRow, _token: str) -> bool:
 class AsyncJobs:
     """The table of jobs."""
 
-    def __init__(self, store: Store, *, per_subject: int = 10, keep_h: float = 24.0, revoked: Revoked = never) -> None:
-        """Take the store, the most jobs of one subject, how long one is kept, and who knows whether a token was revoked."""
+    def __init__(self, store: Store, *, per_subject: int = 10, keep_h: float = 24.0, revoked: Revoked = never, most: int = MOST_WAITING) -> None:
+        """Take the store, the most jobs of one subject, how long one is kept, who knows whether a token was revoked, and the most that wait in all."""
         self._store = store
         self._revoked = revoked
-        self._per_subject = per_subject
+        self._per_subject, self._most = per_subject, most
         self._keep_us = round(keep_h * _HOUR_US)
         self.owner = ids.public_id()
         self.woken = threading.Event()
@@ -98,6 +100,7 @@ class AsyncJobs:
 
         Raises:
             Throttled: This subject has too many jobs, results that are kept included.
+            Unavailable: Too many jobs of everybody wait.
         """
         id_, reader, now = ids.public_id(), reader_of(self._store.secret, scope.subject), clock.now_us()
         packed = self._store.codec.pack(request.body, _place(id_))
@@ -110,6 +113,9 @@ class AsyncJobs:
             found = tx.one("SELECT COUNT(*) FROM async_job WHERE reader = ? AND expires > ?", (reader, now))
             if found and found[0] >= self._per_subject:
                 raise Throttled(f"There are {self._per_subject} jobs of yours; wait for one, or delete a result.")
+            waiting = tx.one(f"SELECT COUNT(*) FROM async_job WHERE state < {DONE} AND expires > ?", (now,))
+            if waiting and waiting[0] >= self._most:
+                raise Unavailable("Too many requests wait to be carried out later; send this one again in a while.")
             tx.run(
                 "INSERT INTO async_job (id, reader, subject, kind, request, number, state, status, codec, dict_id, body, owner, until, finished, "
                 "created, expires, token) VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, '', 0, 0, ?, ?, ?)",

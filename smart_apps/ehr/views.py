@@ -37,6 +37,7 @@ def places(chart: Chart) -> list[Place]:
         (Place("ehr.claims", "Claims"), chart.may("search", "Claim")),
         (Place("privacy.home", "Privacy"), chart.may("audit-read", "AuditEvent")),
         (Place("omop.home", "Research"), chart.may("omop-read", "omop")),
+        (Place("operations.home", "Operations"), chart.may("operations-read", "operations")),
     )
     return [place for place, offered in every if offered]
 

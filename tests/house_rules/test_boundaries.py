@@ -59,7 +59,7 @@ def test_the_base_of_this_products_names_stands_in_one_module_of_a_package():
 def test_no_role_is_named_in_python():
     roles = {
         "clinician", "psychiatric-clinician", "coder", "behavioral-health-coder", "billing-administrator", "researcher", "privacy-officer", "auditor",
-        "integration-engine", "coding-engine", "risk-engine", "claims-engine", "omop-bridge", "privacy-engine", "subscription-engine", "operator",
+        "integration-engine", "coding-engine", "risk-engine", "claims-engine", "omop-bridge", "privacy-engine", "subscription-engine", "operator", "system-operator",
     }  # fmt: skip  # "patient" and "payer" are FHIR and X12 words as well
     found = [f"{name(path)}:{line} {text}" for path in product_files() if not name(path).startswith("chartloop/demo/") for text, line in strings(path) if text in roles]
     assert found == []

@@ -18,6 +18,7 @@ class WirePayer(ThreadingHTTPServer):
         self.mode = "take"
         self.received = []
         self.keys = []
+        self.parents = []
         self.items = []
         self.asked = 0
         self.gone = threading.Event()
@@ -46,6 +47,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(400 if mode == "refuse" else 503, {})
         self.server.received.append(body)
         self.server.keys.append(self.headers["Idempotency-Key"])
+        self.server.parents.append(self.headers["traceparent"])
         self.server.arrived.set()
         if mode == "hang":
             self.server.stopping.wait(30)

@@ -50,6 +50,7 @@ granted("omop-bridge", _, action, r) if look(action) and (r.group in ["directory
 granted("subscription-engine", _, action, r) if look(action) and r.group = "subscription";
 granted("operator", _, action, r) if (look(action) or change(action) or bundle(action) or action in ["create", "assign-id", "reindex"]) and r.group != "audit";
 granted("operator", _, action, _) if action in ["dead-letters", "relate", "consent"];
+granted(role, _, action, r) if role in ["operator", "system-operator"] and action in ["operations-read", "operate"] and r.type = "operations";
 granted(role, _, action, r) if role in ["auditor", "privacy-officer"] and r.group = "audit" and (look(action) or action = "audit-read");
 granted("privacy-officer", _, action, r) if r.group = "consent" and (look(action) or action in ["create", "update", "consent"]);
 granted("privacy-engine", _, action, r) if action in ["read", "search"] and r.type in ["Patient", "Practitioner", "Encounter"];

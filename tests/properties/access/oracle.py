@@ -32,7 +32,8 @@ NOBODY = {"", "nobody"}
 LOOK = {"read", "vread", "search", "history"}
 PUT = {"update", "patch"}
 RESEARCH = {"omop-read", "omop-text", "omop-lineage"}
-NEED = {"read": "r", "vread": "r", "search": "s", "history": "rs", "create": "c", "update": "u", "patch": "u", "delete": "d", "assign-id": "cu", "reindex": "cu", "audit-read": "rs", "dead-letters": "rs", "omop-read": "rs", "omop-text": "rs", "omop-lineage": "rs", "transaction": "", "batch": "", "relate": "", "consent": "", "break-glass": "r", "disclose": "r", "send-telemetry": "c"}
+WATCH = {"operations-read", "operate"}
+NEED = {"read": "r", "vread": "r", "search": "s", "history": "rs", "create": "c", "update": "u", "patch": "u", "delete": "d", "assign-id": "cu", "reindex": "cu", "audit-read": "rs", "dead-letters": "rs", "omop-read": "rs", "omop-text": "rs", "omop-lineage": "rs", "transaction": "", "batch": "", "relate": "", "consent": "", "operations-read": "rs", "operate": "u", "break-glass": "r", "disclose": "r", "send-telemetry": "c"}
 OPEN_TO_PATIENT_SCOPES = {"Practitioner", "PractitionerRole", "Organization", "Location", "HealthcareService", "Endpoint", "Medication", "CodeSystem", "ConceptMap", "NamingSystem", "SearchParameter", "StructureDefinition", "ValueSet"}
 
 
@@ -123,9 +124,13 @@ def _by_role(s: Subject, action: str, row: RowAttributes, true: set[str]) -> boo
             return action in {"read", "search"} and kind in {"Patient", "Practitioner", "Encounter"}
         case "subscription-engine":
             return look and kind == "Subscription"
+        case "system-operator":
+            return kind == "operations" and action in WATCH
         case "operator":
             if action in {"dead-letters", "relate", "consent"}:
                 return True
+            if action in WATCH:
+                return kind == "operations"
             return action not in {"audit-read", "break-glass", "disclose", "send-telemetry", *RESEARCH} and kind != "AuditEvent"
         case "privacy-engine":
             return action in {"read", "search"} and kind in {"Patient", "Practitioner", "Encounter"}

@@ -20,7 +20,7 @@ from fhir_server.type_ids import TYPE_IDS
 from tests.properties.access.oracle import NEED, permitted
 
 ACCESS = Access()
-TYPES = ["DocumentReference", "Binary", "Claim", "ClaimResponse", "ChargeItem", "Task", "Encounter", "Patient", "Condition", "Practitioner", "Provenance", "AuditEvent", "Consent", "RiskAssessment", "Subscription", "Basic", "ValueSet", "omop"]
+TYPES = ["DocumentReference", "Binary", "Claim", "ClaimResponse", "ChargeItem", "Task", "Encounter", "Patient", "Condition", "Practitioner", "Provenance", "AuditEvent", "Consent", "RiskAssessment", "Subscription", "Basic", "ValueSet", "omop", "operations"]
 REFERENCES = ["", "Patient/1", "Patient/2", "Practitioner/1", "Practitioner/2", "Organization/9"]
 
 subjects = st.builds(

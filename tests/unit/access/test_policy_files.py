@@ -135,9 +135,9 @@ def test_every_shipped_policy_says_in_its_file_what_it_is_for():
         assert path.read_text().startswith("//"), path.name
 
 
-@pytest.mark.conformance("Command line", "all 18 roles exist in the policies")
+@pytest.mark.conformance("Command line", "all 19 roles exist in the policies")
 def test_every_role_of_the_command_line_exists():
-    roles = "clinician psychiatric-clinician coder behavioral-health-coder billing-administrator researcher patient privacy-officer auditor integration-engine coding-engine risk-engine claims-engine omop-bridge privacy-engine subscription-engine payer operator"
+    roles = "clinician psychiatric-clinician coder behavioral-health-coder billing-administrator researcher patient privacy-officer auditor integration-engine coding-engine risk-engine claims-engine omop-bridge privacy-engine subscription-engine payer operator system-operator"
     assert set(Access().policies.roles) == set(roles.split())
 
 

@@ -1,6 +1,7 @@
 """Pieces of HTTP."""
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ from chartloop.kernel.broker import Group
 from chartloop.kernel.broker_table import TableBus
 from chartloop.kernel.db import Database
 from chartloop.kernel.errors import TooLarge, Unauthenticated
+from chartloop.kernel.gauges import StoreCollector
 from chartloop.kernel.health import database_check, health_blueprint
 from chartloop.kernel.http import API_HEADERS, bearer_token, cors_headers, read_body, request_id, with_common_headers
-from chartloop.kernel.metrics import METRICS, BusCollector, Metrics
+from chartloop.kernel.metrics import METRICS, Metrics
 from chartloop.kernel.outbox import Outbox
 
 
@@ -125,7 +127,7 @@ def test_health_readiness_and_metrics_answer(database: Database) -> None:
     database.write(lambda tx: Outbox(bus, b"s").publish(tx, "ResourceCreated", "Claim/1", key="Patient/1"))
     bus.lease("me", {"quiet": 0}, 1)
     metrics = Metrics(CollectorRegistry())
-    metrics.registry.register(BusCollector(database))
+    metrics.registry.register(StoreCollector(database, Path()))
     broken = {"on": False}
 
     def model() -> None:
@@ -143,7 +145,7 @@ def test_health_readiness_and_metrics_answer(database: Database) -> None:
     text = client.get("/metrics").text
     assert 'chartloop_events_waiting{consumer="quiet",state="ready"} 1.0' in text
     assert 'chartloop_events_waiting{consumer="quiet",state="parked"} 0.0' in text
-    assert "chartloop_dead_letters 0.0" in text
+    assert 'chartloop_dead_letters{consumer="quiet"} 0.0' in text
     assert "chartloop_audit_unsealed 0.0" in text
     assert 'chartloop_events_behind{consumer="quiet"} 0.0' in text
     exposed = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}

@@ -1,0 +1,1 @@
+"""The operators' page, commands, metrics and traces over the whole product."""
