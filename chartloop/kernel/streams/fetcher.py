@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from chartloop.kernel.streams.ports import Source, Stream, StreamBroken
+from chartloop.kernel.streams.ports import AGAIN_S, Source, Stream, StreamBroken
 from chartloop.kernel.streams.positions import Moved
 from chartloop.kernel.streams.taking import Taking
 
@@ -33,8 +33,10 @@ class Fetcher:
                 pass  # it began where another process was reading: look again
             except StreamBroken as error:
                 _log.warning("The stream cannot be read; it is tried again.", extra={"action": "stream.broken", "consumer": self._consumer, "error": str(error)})
+                stopping.wait(AGAIN_S)
             except Exception:
                 _log.exception("A fetcher failed; it begins anew.", extra={"action": "fetcher.failed", "consumer": self._consumer})
+                stopping.wait(AGAIN_S)
             stopping.wait(self._poll_s)
 
     def _read(self, stopping: threading.Event) -> None:

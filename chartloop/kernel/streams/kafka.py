@@ -20,7 +20,7 @@ _HEADERS: Final[list[tuple[str, str | bytes | None]]] = [("content-type", CONTEN
 _ERRORS: Final = 3
 _FETCH: Final = 500
 _WAIT_S: Final = 0.1
-_ASK_S: Final = 10.0
+_ASK_S: Final = 5.0
 _PRODUCER: Final[Mapping[str, Any]] = {
     "enable.idempotence": True,
     "acks": "all",

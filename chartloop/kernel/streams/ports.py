@@ -9,6 +9,9 @@ Begin = Callable[[str, int, Callable[[int], bool]], int]
 CLOSED = 10**130
 """The position of a reader that is through with a shard to which nothing will be added; greater than any that a broker gives."""
 
+AGAIN_S = 1.0
+"""How long to wait before a stream that broke is opened anew."""
+
 
 class StreamBroken(Exception):
     """The stream cannot be read or written as it is now: begin anew after a while."""

@@ -12,7 +12,7 @@ from chartloop.kernel.events import Event
 from chartloop.kernel.outbox_order import after
 from chartloop.kernel.streams.envelope import encode, encode_dead
 from chartloop.kernel.streams.leader import Leader
-from chartloop.kernel.streams.ports import Mark, Record, Sink, Stream, StreamBroken
+from chartloop.kernel.streams.ports import AGAIN_S, Mark, Record, Sink, Stream, StreamBroken
 from chartloop.kernel.streams.positions import RELAY, cursor, move_cursor, sent
 
 _log = logging.getLogger(__name__)
@@ -61,8 +61,10 @@ class Relay:
                 pass
             except StreamBroken as error:
                 _log.warning("The stream takes nothing; it is tried again.", extra={"action": "stream.broken", "error": str(error)})
+                self._stopping.wait(AGAIN_S)
             except Exception:
                 _log.exception("The relay failed; it begins anew.", extra={"action": "relay.failed"})
+                self._stopping.wait(AGAIN_S)
             self._stopping.wait(self._poll_s)
         self._leader.resign()
 

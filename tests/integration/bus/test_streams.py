@@ -8,8 +8,10 @@ import time
 from collections.abc import Iterator, Sequence
 
 import pytest
+from click.testing import CliRunner
 from confluent_kafka import Consumer
 
+from chartloop.cli.main import chartloop
 from chartloop.kernel import clock
 from chartloop.kernel.broker import LeaseLost
 from chartloop.kernel.broker_table import TableBus
@@ -99,7 +101,7 @@ def test_a_relay_that_was_replaced_moves_no_cursor(world: World) -> None:
 
 @pytest.mark.long
 @pytest.mark.conformance("Events", "moving from the table bus to Kafka and back loses nothing, and hands no event to a consumer twice")
-@pytest.mark.parametrize("world", ["kafka sqlite", "kafka postgresql"], indirect=True)
+@pytest.mark.parametrize("world", ["kafka postgresql"], indirect=True)
 def test_moving_to_kafka_and_back_hands_each_event_over_once(world: World) -> None:
     effects = Effects(world.database)
 
@@ -351,3 +353,20 @@ def test_a_shard_that_is_split_goes_on_in_its_children(world: World) -> None:
     publish_rounds(world, bus, range(2, 6))
     assert worker.idle(60)
     assert_each_once_and_in_order(world, 30)
+
+
+@pytest.mark.conformance("Command line", "`events topic create` makes the topics that are missing, and says which; `leave` refuses while a broker is named")
+def test_topics_are_made_by_command(kafka: Broker, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHARTLOOP_BUS__TOPIC", "made-by-command")
+
+    def run(url: str, *arguments: str) -> tuple[int, str]:
+        monkeypatch.setenv("CHARTLOOP_BUS__URL", url)
+        result = CliRunner().invoke(chartloop, ["events", "topic", *arguments, "--data", str(tmp_path)])
+        return result.exit_code, result.output.strip() or str(result.exception)
+
+    assert run(kafka.url, "create") == (0, "made made-by-command, made-by-command-dead-letters")
+    assert run(kafka.url, "create") == (0, "every topic is there")
+    assert run("table", "create") == (0, "bus.url is table, which needs no topic")
+    status, said = run(kafka.url, "leave", "--yes")
+    assert (status, "set it to table first" in said) == (1, True)
+    assert run("table", "leave", "--yes") == (0, "the topic is forgotten")

@@ -6,15 +6,15 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from chartloop.kernel.config import load_settings
+from chartloop.kernel.config import Settings, explain, load_settings
 from chartloop.kernel.dead_letters import DeadLetter
-from chartloop.kernel.errors import Invalid
+from chartloop.kernel.errors import Invalid, Unavailable
 from chartloop.kernel.events import EVENT_TYPES, Event
 from chartloop.kernel.settings_sections import BusSettings
 from chartloop.kernel.streams.address import address_of
 from chartloop.kernel.streams.asyncapi import document
 from chartloop.kernel.streams.envelope import decode, encode, encode_dead, mark_of, mark_text
-from chartloop.kernel.streams.opening import client_settings
+from chartloop.kernel.streams.opening import client_settings, create_topics, open_stream
 from chartloop.kernel.streams.ports import BEGINNING, Mark
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -133,3 +133,22 @@ def test_an_account_comes_from_settings_or_a_file_that_is_private(tmp_path: Path
         client_settings(there, BusSettings(security="SASL_SSL"))
     with pytest.raises(Invalid, match=r"bus\.ca: there is no file"):
         client_settings(there, BusSettings(security="SSL", ca=tmp_path / "nowhere.pem"))
+
+
+@pytest.mark.conformance("Events", "TLS and SASL settings of Kafka are what librdkafka takes; the password is in no text of the settings")
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
+def test_librdkafka_takes_the_settings(mechanism: str) -> None:
+    bus = BusSettings(url="kafka://127.0.0.1:1", security="SASL_SSL", mechanism=mechanism, user="chartloop", password="hunter2")
+    settings = Settings(bus=bus)
+    stream = open_stream(settings)
+    assert stream is not None
+    stream.sink(2).close()
+    stream.source("somebody", lambda shard, first, holds: first, lambda: True).close()
+    assert "hunter2" not in repr(settings) + str(explain(settings))
+
+
+def test_a_broker_that_does_not_answer_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chartloop.kernel.streams.kafka._ASK_S", 0.3)
+    settings = Settings(bus=BusSettings(url="kafka://127.0.0.1:1"))
+    with pytest.raises(Unavailable, match="whether the brokers"):
+        create_topics(settings)
