@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
-from chartloop.kernel import ids
+from chartloop.kernel import clock, ids
 from chartloop.kernel.broker import Group
 from chartloop.kernel.broker_table import TableBus
 from chartloop.kernel.db_session import Database, Session, Tx
@@ -64,8 +64,9 @@ class StreamBus(TableBus):
         """Stop publishing and fetching; what was not acknowledged is published by whoever leads next."""
         self._stopping.set()
         self._relay.stop()
+        end_s = clock.perf_s() + _PATIENCE_S
         for thread in self._threads.values():
-            thread.join(_PATIENCE_S)
+            thread.join(max(0.0, end_s - clock.perf_s()))
 
     def _leader(self, duty: str) -> Leader:
         return Leader(self._db, duty, self._owner, self._pace.lease_s)

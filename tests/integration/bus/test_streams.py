@@ -229,6 +229,9 @@ def test_a_broker_that_goes_away_and_comes_back_loses_nothing(tmp_path) -> None:
             publish_rounds(world, bus, range(63, 65))
             assert worker.idle(60)
             assert_each_once_and_in_order(world, 325)
+            wire.cut()
+            bus.close()
+            assert not [thread for thread in bus._threads.values() if thread.is_alive()], "a stop waits for no broker"
         finally:
             world.close()
             world.database.close()
