@@ -11,7 +11,7 @@ COPY smart_apps smart_apps
 COPY claims claims
 COPY omop_bridge omop_bridge
 COPY ingest ingest
-RUN python -m venv /opt/chartloop && /opt/chartloop/bin/pip install --no-cache-dir --constraint constraints.txt '.[train]'
+RUN python -m venv /opt/chartloop && /opt/chartloop/bin/pip install --no-cache-dir --constraint constraints.txt '.[train,kafka,kinesis]'
 
 FROM python:3.11-slim-bookworm
 RUN useradd --system --uid 10001 --home-dir /var/lib/chartloop --create-home chartloop

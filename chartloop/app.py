@@ -18,6 +18,7 @@ from chartloop.kernel.keys import hmac_secret, secret
 from chartloop.kernel.otel import open_tracer
 from chartloop.kernel.outbox import Outbox
 from chartloop.kernel.tracing import Tracer, Untold, set_tracer
+from chartloop.kernel.streams.opening import open_bus
 from chartloop.kernel.vault.opening import open_vault
 from chartloop.kernel.vault.vault import Vault
 from chartloop.migrate import migrate
@@ -54,6 +55,7 @@ class Kernel:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.bus.close()
         self.audit.close()
         if self.vault is not None:
             self.vault.close()
@@ -69,6 +71,7 @@ def open_kernel(settings: Settings, *, key_needed: bool = True) -> Kernel:
         key_needed: False goes on without the master key where that is missing, for what reads nothing sealed; Kernel.keyless says so.
 
     Raises:
+        Invalid: What the settings say of the bus does not fit together.
         Unavailable: The database cannot be opened, or would lose acknowledged writes; or the master key of what is sealed is missing.
     """
     tracer = open_tracer(settings.tracing)
@@ -77,13 +80,13 @@ def open_kernel(settings: Settings, *, key_needed: bool = True) -> Kernel:
     database = open_database(settings.database_url, busy_timeout_s=settings.database.busy_timeout_s, connections=settings.database.connections)
     vault, keyless = None, ""
     try:
+        bus = open_bus(settings, database, base_url(settings))
         vault = open_vault(database, settings.vault, settings.keys)
     except BaseException as error:
         if key_needed or not isinstance(error, Unavailable):
             database.close()
             raise
         keyless = str(error)
-    bus = TableBus(database, lanes=settings.worker.lanes)
     return Kernel(
         settings,
         database,

@@ -1,7 +1,8 @@
-"""Write docs/reference from the code: settings, commands, events, errors and metrics."""
+"""Write docs/reference from the code: settings, commands, events (for people, and as AsyncAPI), errors and metrics."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from chartloop.kernel.config import Settings
 from chartloop.kernel.errors import ChartloopError
 from chartloop.kernel.events import EVENT_TYPES
 from chartloop.kernel.metrics import METRICS
+from chartloop.kernel.streams.asyncapi import document
 
 NOTE = "Written from the code by `make docs`; `make check` fails when it differs.\n"
 
@@ -91,7 +93,13 @@ def metrics_page() -> str:
     return "\n".join(["# Metrics", "", lead, "", NOTE, "| metric | type | labels | meaning |", "| --- | --- | --- | --- |", *rows]) + "\n"
 
 
+def asyncapi_page() -> str:
+    """Every event as those read it who follow the topic beside Chartloop."""
+    return json.dumps(document(), indent=2) + "\n"
+
+
 PAGES = {
+    "asyncapi.json": asyncapi_page,
     "commands.md": commands_page,
     "errors.md": errors_page,
     "events.md": events_page,

@@ -1,4 +1,4 @@
-"""`chartloop events`: dead letters, a replay, and what an operator does with them."""
+"""`chartloop events`: dead letters, a replay, and what an operator does with them; the topic where there is one."""
 
 from __future__ import annotations
 
@@ -133,6 +133,44 @@ def consumers(data: Path | None, as_json: bool) -> None:
         )
     if not found:
         click.echo("no consumer has run yet")
+
+
+@events.group()
+def topic() -> None:
+    """The topic that events travel through, where bus.url names Kafka or Kinesis."""
+
+
+@topic.command()
+@data_option
+def create(data: Path | None) -> None:
+    """Make the topics that are missing; what is there stays as it is."""
+    from chartloop.kernel.streams.opening import create_topics
+
+    made = create_topics(settings_of(data))
+    if made is None:
+        click.echo("bus.url is table, which needs no topic")
+    else:
+        click.echo(f"made {', '.join(made)}" if made else "every topic is there")
+
+
+@topic.command()
+@data_option
+@click.confirmation_option(prompt="Only when bus.url is table again in every process. Go on?")
+def leave(data: Path | None) -> None:
+    """Forget how far the relay and the consumers were in the topic, after going back to the table bus.
+
+    Until then events are kept for a relay that does not run. No event is lost: consumers go on where they were.
+    """
+    from chartloop.app import open_kernel
+    from chartloop.kernel.errors import Conflict
+    from chartloop.kernel.streams.positions import forget
+
+    settings = settings_of(data)
+    if settings.bus.url != "table":
+        raise Conflict("bus.url still names a broker: set it to table first, and start every process anew.")
+    with open_kernel(settings) as kernel:
+        kernel.database.write(forget)
+    click.echo("the topic is forgotten")
 
 
 def _row(letter: DeadLetter) -> dict[str, object]:

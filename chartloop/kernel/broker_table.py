@@ -7,12 +7,12 @@ from chartloop.kernel import clock, ids
 from chartloop.kernel.broker import AlreadyHandled, Delivery, Failure, Group, Lease, LeaseLost, Once
 from chartloop.kernel.db_session import Database, Session, Tx
 from chartloop.kernel.events import Event
+from chartloop.kernel.outbox_order import after
 
 NEVER = (1 << 63) - 1
 _DISPATCH = 500
 _INSERT = "INSERT INTO event (xid, id, type, subject, version, key, trace, recorded) VALUES ({xid}, ?, ?, ?, ?, ?, ?, ?)"
 _XID = "pg_current_xact_id()::text::bigint"
-_SETTLED = "xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 _UNSETTLED = "SELECT 1 FROM event WHERE xid >= pg_snapshot_xmin(pg_current_snapshot())::text::bigint LIMIT 1"
 _EVENT = "e.id, e.type, e.subject, e.version, e.key, e.trace, e.recorded"
 
@@ -82,8 +82,7 @@ class TableBus:
 
     def _after(self, columns: str) -> str:
         """Select events after a cursor; on PostgreSQL only below the oldest transaction that still runs."""
-        settled = f"AND {_SETTLED}" if self._postgresql else ""
-        return f"SELECT {columns} FROM event WHERE (xid, seq) > (?, ?) {settled} ORDER BY xid, seq LIMIT ?"
+        return after(columns, postgresql=self._postgresql)
 
     def _dispatch(self, tx: Tx, group: Group) -> None:
         xid, seq, lanes = self._cursor(tx, group.name, " FOR UPDATE" if self._postgresql else "")
@@ -91,7 +90,7 @@ class TableBus:
         if not rows:
             return
         slots = [
-            (group.name, _slot(group, key, lanes), key, number) for _, number, type_, subject, key in rows if group.wants(type_, subject)
+            (group.name, slot_of(group, key, lanes), key, number) for _, number, type_, subject, key in rows if group.wants(type_, subject)
         ]
         if slots:
             tx.many("INSERT INTO delivery (consumer, slot, key, seq) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", slots)
@@ -222,7 +221,7 @@ class TableBus:
             tx.many("DELETE FROM handled WHERE consumer = ? AND event = ?", [(consumer, row[1]) for row in again])
             tx.many(
                 "INSERT INTO delivery (consumer, slot, key, seq) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                [(consumer, _slot(group, row[4], lanes), row[4], row[0]) for row in again],
+                [(consumer, slot_of(group, row[4], lanes), row[4], row[0]) for row in again],
             )
             tx.after_commit(self._woken.set)
             return len(again)
@@ -272,7 +271,10 @@ class TableBus:
         """End a wait."""
         self._woken.set()
 
+    def close(self) -> None:
+        """Nothing runs here that must end."""
 
-def _slot(group: Group, key: str, lanes: int) -> str:
+
+def slot_of(group: Group, key: str, lanes: int) -> str:
     """Where the events of a key go: a lane shared by some keys, or a slot of its own."""
     return key if group.isolation == "key" else str(int(key[:8], 16) % lanes)

@@ -35,6 +35,7 @@ from chartloop.kernel.settings_sections import (
     VaultSettings,
     WorkerSettings,
 )
+from chartloop.kernel.streams.address import address_of
 
 _PREFIX = "CHARTLOOP_"
 _FILE = "chartloop.toml"
@@ -135,8 +136,7 @@ def load_settings(overrides: Mapping[str, object] | None = None) -> Settings:
         settings = Settings(**_nested(overrides or {}))
     except ValidationError as error:
         raise Invalid(_sentence(error)) from None
-    if settings.bus.url != "table":
-        raise Invalid("Only the table bus is built: leave bus.url at 'table'.")
+    address_of(settings.bus.url)
     return settings
 
 

@@ -26,7 +26,24 @@ class DatabaseSettings(Section):
 class BusSettings(Section):
     """How events travel."""
 
-    url: str = Field(default="table", description="Only 'table' is built.")
+    url: str = Field(default="table", description="table, kafka://host:port[,host:port] or kinesis://region/stream.")
+    topic: str = Field(default="chartloop-events", pattern="^[A-Za-z0-9._-]{1,200}$", description="Kafka topic of events; dead letters are told in TOPIC-dead-letters.")
+    partitions: int = Field(default=8, ge=1, le=1024, description="Partitions (Kinesis: shards) of a topic that is made; as many of a topic carry events, fixed at the first start.")
+    copies: int = Field(default=0, ge=0, description="Copies of each partition of a topic that is made; 0 is the brokers' default.")
+    create: bool = Field(default=True, description="Whether topics that are missing are made at the start; else `chartloop events topic create` makes them.")
+    security: str = Field(default="PLAINTEXT", pattern="^(PLAINTEXT|SSL|SASL_PLAINTEXT|SASL_SSL)$", description="How brokers are spoken to.")
+    insecure: bool = Field(default=False, description="Whether brokers on other machines may be spoken to without TLS, on a network of one's own.")
+    ca: Path | None = Field(default=None, description="PEM file of the authorities that brokers' certificates come from; empty is the system's.")
+    certificate: Path | None = Field(default=None, description="PEM file of this client's certificate, where brokers ask for one.")
+    key: Path | None = Field(default=None, description="PEM file of that certificate's key, not readable by everybody.")
+    mechanism: str = Field(default="SCRAM-SHA-512", pattern="^(PLAIN|SCRAM-SHA-256|SCRAM-SHA-512)$", description="How the account is proved.")
+    user: str = Field(default="", description="Account at the brokers.")
+    password: SecretStr = Field(default=SecretStr(""), description="Its password, from the environment.")
+    password_file: Path | None = Field(default=None, description="File that holds its password, not readable by everybody.")
+    session_timeout_s: float = Field(default=45.0, ge=1, description="After so long a silence the brokers give a process's partitions to another.")
+    most_waiting: int = Field(default=10_000, ge=1, description="Events of one consumer that are ready to be handled; from then on nothing more is fetched for it.")
+    kinesis_poll_s: float = Field(default=2.0, gt=0, description="How often a consumer looks at a Kinesis shard; all consumers together may look five times a second.")
+    endpoint: str = Field(default="", description="Address of Kinesis where it is not AWS's own.")
 
 
 class ServerSettings(Section):

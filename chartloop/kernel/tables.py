@@ -69,6 +69,21 @@ HANDLED = sa.Table(
     sqlite_with_rowid=False,
 )
 
+# How far the relay and the consumers are in a stream (Kafka, Kinesis), by shard; positions are numbers of up to 130 digits.
+STREAM_POSITION = sa.Table(
+    "stream_position",
+    METADATA,
+    _text("reader", key=True),
+    _text("stream", key=True),
+    _text("shard", key=True),
+    _text("position"),
+    _big("xid"),
+    _big("seq"),
+    _big("settled_xid"),
+    _big("settled_seq"),
+    sqlite_with_rowid=False,
+)
+
 DEAD_LETTER = sa.Table(
     "dead_letter",
     METADATA,

@@ -37,10 +37,10 @@ def test_the_compose_file_is_valid(compose):
     assert (result.returncode, result.stderr) == (0, "")
 
 
-@pytest.mark.conformance("What must be real underneath", "docker-compose.yml holds PostgreSQL, server, worker, mllp and apps")
+@pytest.mark.conformance("What must be real underneath", "docker-compose.yml holds PostgreSQL, Kafka, server, worker, mllp and apps")
 def test_the_compose_file_holds_every_part():
     services = (ROOT / "docker-compose.yml").read_text().split("\nservices:\n")[1].split("\nvolumes:\n")[0]
-    assert sorted(re.findall(r"^  (\w+):$", services, re.MULTILINE)) == ["apps", "mllp", "postgres", "research", "server", "worker"]
+    assert sorted(re.findall(r"^  (\w+):$", services, re.MULTILINE)) == ["apps", "kafka", "mllp", "postgres", "research", "server", "worker"]
 
 
 @pytest.mark.conformance("What must be real underneath", "docker-compose.yml has no default password")

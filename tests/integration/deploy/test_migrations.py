@@ -15,7 +15,7 @@ from sqlalchemy.pool import NullPool
 from chartloop.migrate import all_tables, engine_url, migrate
 
 ROOT = Path(__file__).resolve().parents[3]
-HEAD = "0005_jobs"
+HEAD = "0005_operations"
 
 
 def schema(url: str) -> dict[str, object]:
