@@ -18,7 +18,7 @@ from chartloop.kernel.keys import hmac_secret, secret
 from chartloop.kernel.outbox import Outbox
 from chartloop.kernel.vault.opening import open_vault
 from chartloop.kernel.vault.vault import Vault
-from chartloop.migrate import migrate
+from chartloop.schema import bring_up
 from fhir_server.labels.service import LabelService
 from fhir_server.opening import open_store
 from fhir_server.repository import Repository
@@ -66,7 +66,7 @@ def open_kernel(settings: Settings, *, key_needed: bool = True) -> Kernel:
     Raises:
         Unavailable: The database cannot be opened, or would lose acknowledged writes; or the master key of what is sealed is missing.
     """
-    migrate(settings.database_url)
+    bring_up(settings)
     database = open_database(settings.database_url, busy_timeout_s=settings.database.busy_timeout_s, connections=settings.database.connections)
     vault, keyless = None, ""
     try:

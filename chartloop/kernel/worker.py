@@ -151,6 +151,10 @@ class Worker:
         for thread in [*self._threads, *self._active.values()]:
             thread.join(max(0.0, end_s - clock.perf_s()))
 
+    def alive(self) -> bool:
+        """Whether every thread that it started still runs; False from the moment it is told to stop."""
+        return bool(self._threads) and not self._stopping.is_set() and all(thread.is_alive() for thread in self._threads)
+
     def idle(self, timeout_s: float) -> bool:
         """Wait until nothing is pending; say whether that came true."""
         end_s = clock.perf_s() + timeout_s

@@ -11,7 +11,7 @@ import pytest
 from bench import __main__ as bench
 
 ROOT = Path(__file__).resolve().parents[3]
-KNOWN = ["access", "audit", "cds", "claims", "coder", "fhir", "flatness", "grants", "hl7", "kernel", "mixes", "omop", "predictions", "spec", "telemetry", "validation", "vault"]
+KNOWN = ["access", "audit", "backup", "cds", "claims", "coder", "fhir", "flatness", "grants", "hl7", "kernel", "mixes", "omop", "predictions", "spec", "telemetry", "validation", "vault"]
 
 
 @pytest.mark.conformance("Measuring", "`python -m bench` runs every benchmark by one command, each in a process of its own")
