@@ -66,6 +66,7 @@ def works(house: House) -> None:
     assert (report.problems, report.unsealed) == ((), 0)
 
 
+@pytest.mark.long
 @pytest.mark.conformance(AREA, "a store moves from SQLite to PostgreSQL and back: what waited is handled once, dead letters stay, new rows get new numbers, the audit log verifies on both sides")
 def test_a_store_moves_there_and_back(small_house: House, postgresql_url: str, tmp_path: Path) -> None:
     first = handled(small_house, refused="Patient/p2")
@@ -122,6 +123,7 @@ def test_other_connections_are_counted(small_house: House, postgresql_url: str, 
     assert "1 other connections are open" in capsys.readouterr().err
 
 
+@pytest.mark.conformance(AREA, "a copy that cannot end leaves an empty database, which the next one fills")
 def test_a_value_that_postgresql_cannot_hold_leaves_it_empty(small_house: House, postgresql_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     with small_house.open() as kernel:
         kernel.database.write(lambda tx: tx.run("INSERT INTO inbox (source, key, digest, recorded) VALUES (?, ?, ?, 0)", ("a\x00b", "k", b"d")))
