@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, cast
 
 from sqlalchemy import Table
@@ -24,6 +23,7 @@ from chartloop.kernel.audit.verify import VerifyReport
 from chartloop.kernel.audit.verify import verify as verify_log
 from chartloop.kernel.config import Settings
 from chartloop.kernel.db import Database, Session, Tx, open_database
+from chartloop.kernel.db_copies import sqlite_file
 from chartloop.kernel.db_load import load
 from chartloop.kernel.db_numbers import go_on_after, last_number
 from chartloop.kernel.db_session import Row
@@ -78,7 +78,7 @@ def copy_store(settings: Settings, source: str, target: str, who: Subject) -> Co
 
 
 def _refuse_schema(source: str) -> None:
-    if source.startswith("sqlite:///") and not Path(source.removeprefix("sqlite:///")).is_file():
+    if source.startswith("sqlite:///") and not sqlite_file(source).is_file():
         raise Invalid(f"There is no store at {source}.")
     status = schema_status(source)
     if status.state != CURRENT:

@@ -18,6 +18,7 @@ from chartloop.kernel.audit.heads import TreeHead, is_signed
 from chartloop.kernel.audit.journal import audit_directory
 from chartloop.kernel.audit.sealer import HEAD_COLUMNS
 from chartloop.kernel.db import Database
+from chartloop.kernel.db_copies import sqlite_file
 from chartloop.kernel.errors import ChartloopError, Unavailable
 from chartloop.kernel.health import Check, database_check
 from chartloop.kernel.vault import data_keys
@@ -39,11 +40,11 @@ _MB: Final = 1_000_000
 class Readiness:
     """What must hold before this process is sent requests."""
 
-    def __init__(self, kernel: Kernel) -> None:
-        """Take what everything stands on; workers are added as they start."""
+    def __init__(self, kernel: Kernel, stopping: threading.Event | None = None) -> None:
+        """Take what everything stands on, and what is set when the end begins; workers are added as they start."""
         self._kernel = kernel
         self._workers: list[Worker] = []
-        self._stopping = threading.Event()
+        self._stopping = stopping or threading.Event()
         self._probe = WriteProbe(kernel.database)
 
     def watch(self, worker: Worker) -> None:
@@ -88,7 +89,7 @@ class Readiness:
 
     def _disk(self) -> None:
         settings = self._kernel.settings
-        places = {audit_directory(settings.data), *([Path(settings.database_url.removeprefix("sqlite:///")).parent] if settings.embedded else [])}
+        places = {audit_directory(settings.data), *([sqlite_file(settings.database_url).parent] if settings.embedded else [])}
         for place in places:
             found = os.statvfs(place if place.exists() else settings.data)
             free_mb = found.f_bavail * found.f_frsize / _MB

@@ -6,11 +6,11 @@ The promise and its reasons: docs/explanation/migrations.md.
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from chartloop.backup.counting import revision
 from chartloop.kernel.config import Settings
+from chartloop.kernel.db_copies import sqlite_file
 from chartloop.kernel.db_session import Session
 from chartloop.kernel.errors import Unavailable
 from chartloop.migrate import WORKS_FROM, known_revision, migrate, migrating_engine, newest, number_in, number_of, revisions, works_from
@@ -44,7 +44,7 @@ class SchemaStatus(NamedTuple):
 
 def schema_status(url: str) -> SchemaStatus:
     """Look at a database; nothing is changed."""
-    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+    if url.startswith("sqlite:///") and not sqlite_file(url).exists():
         return judged("", 0)
     with migrating_engine(url).connect().execution_options(reading=True) as connection:
         found = known_revision(connection)

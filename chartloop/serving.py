@@ -95,14 +95,15 @@ def wsgi() -> WsgiApp:
     settings = load_settings()
     configure_logs(settings.log)
     _end_with_parent()
-    wake_for_signals()
+    ending = threading.Event()
+    wake_for_signals(ending.set)
     everywhere = cores()
     if settings.embedded and settings.server.one_core:
         stay_on_one_core()
     lock = ProcessLock(settings.data) if settings.embedded else None
     kernel = open_kernel(settings)
     notice_policies(kernel.database, kernel.audit, kernel.access.policies.hash)
-    door, ready = open_door(kernel), Readiness(kernel)
+    door, ready = open_door(kernel), Readiness(kernel, ending)
     stops: list[Callable[[], object]] = []
     if settings.embedded:
         kernel.bus.take_over()

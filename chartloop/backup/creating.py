@@ -21,7 +21,7 @@ from chartloop.kernel.audit.journal import Audit
 from chartloop.kernel.audit.record import AuditRecord
 from chartloop.kernel.config import Settings
 from chartloop.kernel.db import Database, Session, open_database
-from chartloop.kernel.db_copies import SqliteCopy, copy_online
+from chartloop.kernel.db_copies import SqliteCopy, copy_online, sqlite_file
 from chartloop.kernel.db_sqlite import SqliteDatabase
 from chartloop.kernel.errors import ChartloopError, Conflict, Invalid, Unavailable
 
@@ -74,7 +74,7 @@ def _refuse(settings: Settings, destination: Path) -> None:
         raise Conflict(f"{destination} is there already: name a directory that is not, such as one with today's date.")
     if destination.resolve().is_relative_to(settings.data.resolve()):
         raise Invalid(f"{destination} lies in the data directory: a backup belongs on another disk.")
-    if settings.embedded and not Path(settings.database_url.removeprefix("sqlite:///")).exists():
+    if settings.embedded and not sqlite_file(settings.database_url).exists():
         raise Invalid(f"There is no store in {settings.data}: nothing to back up.")
 
 
@@ -118,7 +118,7 @@ def _said(settings: Settings, session: Session) -> dict[str, Any]:
 
 def _others(settings: Settings, draft: Path) -> dict[str, dict[str, Any]]:
     """Copy what else is in the data directory: payloads of devices, models, training examples, research databases."""
-    store = [Path(settings.database_url.removeprefix("sqlite:///"))] if settings.embedded else []
+    store = [sqlite_file(settings.database_url)] if settings.embedded else []
     copied = {}
     for path in files_to_keep(settings.data, [*store, *named_key_files(settings)]):
         target = draft / FILES / path
@@ -134,7 +134,7 @@ def _others(settings: Settings, draft: Path) -> dict[str, dict[str, Any]]:
 def _left_out(settings: Settings) -> list[str]:
     found = []
     for what, url in (("The research database", settings.omop_url), ("The lineage of the research database", settings.omop_lineage_url)):
-        inside = url.startswith("sqlite:///") and Path(url.removeprefix("sqlite:///")).resolve().is_relative_to(settings.data.resolve())
+        inside = url.startswith("sqlite:///") and sqlite_file(url).resolve().is_relative_to(settings.data.resolve())
         if not inside:
             found.append(_ELSEWHERE.format(what=what, how="`chartloop omop rebuild` makes it anew"))
     if settings.predictions.model_directory or settings.coding.model_directory:

@@ -24,6 +24,7 @@ from chartloop.kernel.audit.record import AuditRecord
 from chartloop.kernel.audit.verify import VerifyReport
 from chartloop.kernel.config import Settings
 from chartloop.kernel.db import Database, open_database
+from chartloop.kernel.db_copies import sqlite_file
 from chartloop.kernel.errors import Conflict, Invalid, Unavailable
 from chartloop.kernel.process_lock import ProcessLock
 from chartloop.migrate import migrate
@@ -110,7 +111,7 @@ def _refuse_living(settings: Settings) -> None:
 
 
 def _store(settings: Settings) -> Path:
-    return Path(settings.database_url.removeprefix("sqlite:///"))
+    return sqlite_file(settings.database_url)
 
 
 def _put(settings: Settings, source: Path, manifest: Manifest) -> None:

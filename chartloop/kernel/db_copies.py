@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Final, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from chartloop.kernel.db_session import Database, Session, Tx
 from chartloop.kernel.db_sqlite import SqliteSession
@@ -20,6 +20,11 @@ from chartloop.kernel.errors import Unavailable
 T = TypeVar("T")
 _PAGES: Final = 16_384
 _BUSY_S: Final = 30.0
+
+
+def sqlite_file(url: str) -> Path:
+    """The file that a sqlite:/// URL names."""
+    return Path(unquote(url.removeprefix("sqlite:///")))
 
 
 def copy_online(source: Path, target: Path) -> None:
