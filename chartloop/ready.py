@@ -128,9 +128,10 @@ class WriteProbe:
     one that cannot be written.
     """
 
-    def __init__(self, database: Database, *, silent_s: float = _SILENT_S, perf_s: Callable[[], float] = clock.perf_s) -> None:
+    def __init__(self, database: Database, *, wait_s: float = _WAIT_S, silent_s: float = _SILENT_S, perf_s: Callable[[], float] = clock.perf_s) -> None:
         """Take the store; nothing is written yet."""
         self._db = database
+        self._wait_s = wait_s
         self._silent_s = silent_s
         self._now_s = perf_s
         self._lock = threading.Lock()
@@ -152,7 +153,7 @@ class WriteProbe:
                 self._writing = threading.Thread(target=self._write, name="chartloop-ready", daemon=True)
                 self._writing.start()
             writing = self._writing
-        writing.join(_WAIT_S)
+        writing.join(self._wait_s)
         if self._failed:
             raise Unavailable(f"The store cannot be written: {self._failed}")
         if writing.is_alive() and self._now_s() - self._begun_s > self._silent_s:

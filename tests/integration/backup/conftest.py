@@ -96,7 +96,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return data
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
 def house(request: pytest.FixtureRequest, tmp_path: Path) -> House:
     """A filled house, once for each kind of database."""
     if request.param == "sqlite":

@@ -123,6 +123,7 @@ def test_other_connections_are_counted(small_house: House, postgresql_url: str, 
     assert "1 other connections are open" in capsys.readouterr().err
 
 
+@pytest.mark.long
 @pytest.mark.conformance(AREA, "a copy that cannot end leaves an empty database, which the next one fills")
 def test_a_value_that_postgresql_cannot_hold_leaves_it_empty(small_house: House, postgresql_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     with small_house.open() as kernel:

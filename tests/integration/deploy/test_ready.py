@@ -99,7 +99,7 @@ def test_a_store_that_takes_no_write_is_not_ready(kernel: Kernel, client: FlaskC
 def test_a_write_that_waits_is_no_failure_for_a_while() -> None:
     go, now = threading.Event(), [100.0]
     database = SimpleNamespace(write=lambda work: go.wait(30))
-    probe = WriteProbe(database, perf_s=lambda: now[0])  # type: ignore[arg-type]
+    probe = WriteProbe(database, wait_s=0.05, perf_s=lambda: now[0])  # type: ignore[arg-type]
     probe.check()
     now[0] += 61
     with pytest.raises(Unavailable, match="no write for 60 s"):

@@ -41,7 +41,7 @@ def fill(database: Database, events: list[int], changes: list[int], consumers: l
 
 
 @pytest.mark.conformance("Moving to another database", "whatever transactions rows and cursors stood at, each consumer gets the same events in the same order, and new events after them")
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(events=ROWS, changes=ROWS, consumers=st.lists(POSITION, max_size=4), head=st.none() | POSITION)
 def test_everybody_goes_on_where_they_stood(events: list[int], changes: list[int], consumers: list[tuple[int, int]], head: tuple[int, int] | None) -> None:
     with TemporaryDirectory() as directory:
