@@ -17,11 +17,11 @@ from chartloop.kernel.errors import Unavailable
 from chartloop.kernel.keys import hmac_secret, secret
 from chartloop.kernel.otel import open_tracer
 from chartloop.kernel.outbox import Outbox
-from chartloop.kernel.tracing import Tracer, Untold, set_tracer
 from chartloop.kernel.streams.opening import open_bus
+from chartloop.kernel.tracing import Tracer, Untold, set_tracer
 from chartloop.kernel.vault.opening import open_vault
 from chartloop.kernel.vault.vault import Vault
-from chartloop.migrate import migrate
+from chartloop.schema import bring_up
 from fhir_server.labels.service import LabelService
 from fhir_server.opening import open_store
 from fhir_server.repository import Repository
@@ -76,7 +76,7 @@ def open_kernel(settings: Settings, *, key_needed: bool = True) -> Kernel:
     """
     tracer = open_tracer(settings.tracing)
     set_tracer(tracer)
-    migrate(settings.database_url)
+    bring_up(settings)
     database = open_database(settings.database_url, busy_timeout_s=settings.database.busy_timeout_s, connections=settings.database.connections)
     vault, keyless = None, ""
     try:

@@ -31,7 +31,8 @@ from chartloop.kernel.process_lock import ProcessLock
 from chartloop.kernel.tls import refuse_in_the_open
 from chartloop.kernel.vault.opening import warn_of_place
 from chartloop.kernel.worker import Worker
-from chartloop.migrate import migrate
+from chartloop.ready import Readiness
+from chartloop.schema import bring_up
 from chartloop.securing import PROXY, http_files, mllp_tls
 from chartloop.signals import wake_for_signals
 from chartloop.web import build_wsgi
@@ -60,7 +61,7 @@ def serve_http(settings: Settings, said: Mapping[str, str]) -> None:
         mllp_tls(settings.mllp)
         ProcessLock(settings.data).release()  # say so here, in one sentence; the worker holds it
         _refuse_taken(settings.mllp.host, settings.mllp.port)
-    migrate(settings.database_url)
+    bring_up(settings)
     warn_of_place(settings.vault, settings.keys, settings.data)
     export_environment(said)
     wake_for_signals()
@@ -94,14 +95,15 @@ def wsgi() -> WsgiApp:
     settings = load_settings()
     configure_logs(settings.log)
     _end_with_parent()
-    wake_for_signals()
+    ending = threading.Event()
+    wake_for_signals(ending.set)
     everywhere = cores()
     if settings.embedded and settings.server.one_core:
         stay_on_one_core()
     lock = ProcessLock(settings.data) if settings.embedded else None
     kernel = open_kernel(settings)
     notice_policies(kernel.database, kernel.audit, kernel.access.policies.hash)
-    door = open_door(kernel)
+    door, ready = open_door(kernel), Readiness(kernel, ending)
     stops: list[Callable[[], object]] = []
     if settings.embedded:
         kernel.bus.take_over()
@@ -110,18 +112,20 @@ def wsgi() -> WsgiApp:
         worker = Worker(kernel.database, kernel.bus, engines, periodics(kernel, door), settings.worker)
         mllp = listener(kernel)
         worker.start()
+        ready.watch(worker)
         mllp.start()
         stops = [mllp.stop, worker.stop, pool.close, *closers(engines)]  # a note that is being coded is finished first
     else:
         # The processes of their own run the consumers; the sealer of this process's reads runs here.
         sealing = Worker(kernel.database, kernel.bus, [], periodics(kernel, door, only=OF_EVERY_PROCESS), settings.worker)
         sealing.start()
+        ready.watch(sealing)
         stops = [sealing.stop]
     fhir = settings.fhir
     jobs = AsyncJobs(door.store, per_subject=fhir.async_jobs_per_subject, keep_h=fhir.async_keep_h, revoked=_revoked)
     later = AsyncRunner(jobs, fhir.async_threads)
-    app = build_wsgi(kernel, door.repository, later)
-    stops.insert(0, later.stop)
+    app = build_wsgi(kernel, door.repository, later, ready)
+    stops[:0] = [ready.stop, later.stop]
     _calm_collector()
 
     def close() -> None:

@@ -9,23 +9,28 @@ from __future__ import annotations
 import signal
 import socket
 import threading
+from collections.abc import Callable
 
 ENDS = (signal.SIGTERM, signal.SIGINT)
 WAKES = signal.SIGURG
 """Ignored by default, and sent by nobody who does not ask for it."""
 
 
-def wake_for_signals() -> None:
-    """Wake the main thread whenever a signal that ends the process was given to any thread; call it from the main thread."""
+def wake_for_signals(ending: Callable[[], object] = bool) -> None:
+    """Wake the main thread whenever a signal that ends the process was given to any thread; call it from the main thread.
+
+    `ending` is called first, in a thread of its own: who must know that the end has begun.
+    """
     hearing, told = socket.socketpair()
     told.setblocking(False)
     signal.signal(WAKES, lambda *_: None)
     signal.set_wakeup_fd(told.detach(), warn_on_full_buffer=False)
     main = threading.main_thread().ident or 0
-    threading.Thread(target=_wake, args=(hearing, main), name="chartloop-signals", daemon=True).start()
+    threading.Thread(target=_wake, args=(hearing, main, ending), name="chartloop-signals", daemon=True).start()
 
 
-def _wake(hearing: socket.socket, main: int) -> None:
+def _wake(hearing: socket.socket, main: int, ending: Callable[[], object]) -> None:
     while said := hearing.recv(1):
         if said[0] in ENDS:
+            ending()
             signal.pthread_kill(main, WAKES)

@@ -30,13 +30,14 @@ from chartloop.kernel.db import Session
 from chartloop.kernel.egress import fetch
 from chartloop.kernel.errors import Unauthenticated, Unavailable
 from chartloop.kernel.gauges import StoreCollector
-from chartloop.kernel.health import Check, database_check, health_blueprint
+from chartloop.kernel.health import health_blueprint
 from chartloop.kernel.http import WHO, WsgiApp, bearer_token, with_common_headers
 from chartloop.kernel.keys import secret
 from chartloop.kernel.metrics import Metrics
 from chartloop.kernel.operating import Operating
 from chartloop.kernel.settings_sections import BrandSettings
 from chartloop.measured import measured
+from chartloop.ready import Readiness
 from chartloop.risk import risk_registry
 from chartloop.securing import api_headers
 from chartloop.telemetry import telemetry_intake
@@ -57,8 +58,6 @@ from omop_bridge.guard import Guard
 from omop_bridge.opening import lazily_opened
 from omop_bridge.routes import Research
 from omop_bridge.routes import blueprint as omop_blueprint
-from predictions.calibration import DEMO_RECORD
-from predictions.coder_model import SHIPPED
 from predictions.risk.registry import Registry
 from smart_apps.assembly import register_explainer, register_review_app, smart_side
 from smart_apps.explorer.explorer import with_explorer
@@ -81,10 +80,10 @@ from smart_apps.sessions import Sessions
 from terminology.icd10cm import load as load_icd10cm
 
 
-def build_wsgi(kernel: Kernel, repository: Repository, later: AsyncRunner | None = None) -> WsgiApp:
+def build_wsgi(kernel: Kernel, repository: Repository, later: AsyncRunner | None = None, ready: Readiness | None = None) -> WsgiApp:
     """Build the WSGI application of one server process, and let what carries out requests later begin."""
     metrics = Metrics()
-    app, gate, sessions = build_routes(kernel, repository, metrics, later)
+    app, gate, sessions = build_routes(kernel, repository, metrics, later, ready)
     settings = kernel.settings
     origins = RegisteredOrigins(kernel.database, settings.server.cors_origins)
     explored = with_explorer(with_read_path(app.wsgi_app, gate), explorer(kernel, repository, sessions))
@@ -95,7 +94,9 @@ def build_wsgi(kernel: Kernel, repository: Repository, later: AsyncRunner | None
     return measured(traced(audited), metrics)
 
 
-def build_routes(kernel: Kernel, repository: Repository, metrics: Metrics, later: AsyncRunner | None = None) -> tuple[Flask, Gate, Sessions]:
+def build_routes(
+    kernel: Kernel, repository: Repository, metrics: Metrics, later: AsyncRunner | None = None, ready: Readiness | None = None
+) -> tuple[Flask, Gate, Sessions]:
     """Build every address with what answers there, the gate in front of the store, and who is signed in."""
     settings, base, fhir = kernel.settings, base_url(kernel.settings), fhir_base(kernel.settings)
     limits = Limits(settings.server.body_max_bytes, settings.server.bulk_body_max_bytes)
@@ -127,7 +128,7 @@ def build_routes(kernel: Kernel, repository: Repository, metrics: Metrics, later
     telemetry = telemetry_routes.blueprint(gate, kernel.access, kernel.audit, telemetry_intake(kernel, repository))
     research, privacy = _research(kernel, sessions), _privacy(kernel, repository, sessions)
     pages = (*smart.blueprints, people_blueprint(people, settings.egress), research, privacy, _operations(kernel, sessions), explorer_styles())
-    for blueprint in (*pages, telemetry, cds_routes.blueprint(cds), health_blueprint(_checks(kernel), metrics)):
+    for blueprint in (*pages, telemetry, cds_routes.blueprint(cds), health_blueprint((ready or Readiness(kernel)).checks(), metrics)):
         app.register_blueprint(blueprint)
     app.register_error_handler(Unavailable, _come_again)
     return app, gate, sessions
@@ -240,19 +241,3 @@ def _search_codes(words: str, limit: int) -> Iterator[tuple[str, str]]:
         if concept.billable:
             yield concept.code, concept.display
 
-
-def _checks(kernel: Kernel) -> dict[str, Check]:
-    """What must answer before this server is ready: database, bus, terminology, models."""
-
-    def terminology() -> None:
-        load_icd10cm()
-
-    def models() -> None:
-        directory = kernel.settings.coding.model_directory
-        (directory / SHIPPED.name if directory else SHIPPED).stat()
-        DEMO_RECORD.stat()
-
-    def bus() -> None:
-        kernel.bus.pending()
-
-    return {"database": database_check(kernel.database), "bus": bus, "terminology": terminology, "models": models}

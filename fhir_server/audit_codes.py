@@ -44,6 +44,7 @@ _DICOM: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({
     "break-glass": ("110113", "110127"),
     "grant-created": ("110113", "110136"), "grant-ended": ("110113", "110136"),
     "disclosure": ("110106", "disclose"), "claim-sent": ("110106", "disclose"), "export": ("110106",), "audit-export": ("110106", "110101"),
+    "backup-created": ("110106",), "backup-restored": ("110107",), "store-copied": ("110106",),
     "answer-received": ("110107",), "message-received": ("110107",), "send-telemetry": ("110107",), "cds-feedback": ("110107",),
     "prediction-shown": ("110110",), "patient-mapped": ("110112",), "explorer": ("110110",),
     "omop-read": ("110112",), "omop-text": ("110112",), "omop-lineage": ("110112",),

@@ -61,7 +61,7 @@ def open_store(
         glass_minutes: How long a chart stays open that was opened in an emergency.
     """
     if db.dialect == "postgresql":
-        db.write(_statistics)
+        db.write(declare_statistics)
     codec = _codec(db, vault)
     bring_text_index(db, codec.unpack, wanted=full_text)
     store = Store(
@@ -92,6 +92,7 @@ def _vocabulary(db: Database) -> Vocabulary:
     return vocabulary
 
 
-def _statistics(tx: Tx) -> None:
+def declare_statistics(tx: Tx) -> None:
+    """Tell PostgreSQL which columns belong together; the next ANALYZE counts their commonest combinations."""
     for statement in _STATISTICS:
         tx.run(statement)

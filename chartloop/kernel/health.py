@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from flask import Blueprint, Response
 
 from chartloop.kernel.db_session import Database
+from chartloop.kernel.errors import ChartloopError
 from chartloop.kernel.metrics import CONTENT_TYPE, Metrics
 
 Check = Callable[[], None]
@@ -46,6 +47,9 @@ def health_blueprint(checks: Mapping[str, Check], metrics: Metrics) -> Blueprint
 def _passes(name: str, check: Check) -> bool:
     try:
         check()
+    except ChartloopError as error:
+        logging.getLogger(__name__).warning("Not ready: %s", error, extra={"action": "ready.failed", "check": name})
+        return False
     except Exception:
         logging.getLogger(__name__).exception("A readiness check failed.", extra={"action": "ready.failed", "check": name})
         return False

@@ -21,6 +21,9 @@ class DatabaseSettings(Section):
     busy_timeout_s: float = Field(default=5.0, gt=0, description="How long SQLite waits for a lock that another process holds.")
     connections: int = Field(default=32, ge=1, description="Most PostgreSQL connections of one process for reads, and as many for writes.")
     held_alarm_s: float = Field(default=60.0, gt=0, description="Age from which the log warns of events that a transaction elsewhere in the PostgreSQL cluster holds back.")
+    migrate: bool = Field(default=True, description="Whether a process that starts brings an older schema up; false refuses to start until `chartloop db migrate` has run.")
+    migrate_lock_timeout_s: float = Field(default=5.0, gt=0, description="How long one step of a migration waits for a table on PostgreSQL, before it lets others pass and tries again.")
+    client_directory: Path | None = Field(default=None, description="Directory of pg_dump and pg_restore, for backups of PostgreSQL; empty finds them on PATH.")
 
 
 class BusSettings(Section):
@@ -136,6 +139,7 @@ class AuditSettings(Section):
     """The audit log."""
 
     seal_interval_s: float = Field(default=1.0, gt=0, description="How often records are sealed under a signed tree head.")
+    free_min_mb: float = Field(default=256.0, ge=0, description="Least free space on the disk of the journal and of an embedded store, in MB; with less the server says that it is not ready.")
     segment_max_bytes: int = Field(default=64_000_000, ge=1024, description="Size at which the journal starts a new file.")
     heads_file: Path | None = Field(default=None, description="Where tree heads are written outside the database; empty is DATA/audit/heads.jsonl.")
     anchor_file: Path | None = Field(default=None, description="A second file for tree heads, on a volume that only grows or that another account owns; empty is none.")

@@ -214,6 +214,10 @@ class Worker:
             with suppress(Exception):  # a slot that cannot be given back runs out by itself
                 self._bus.release(lease)
 
+    def alive(self) -> bool:
+        """Whether every thread that it started still runs; False from the moment it is told to stop."""
+        return bool(self._threads) and not self._stopping.is_set() and all(thread.is_alive() for thread in self._threads)
+
     def idle(self, timeout_s: float) -> bool:
         """Wait until nothing is pending; say whether that came true."""
         end_s = clock.perf_s() + timeout_s

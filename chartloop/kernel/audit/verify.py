@@ -3,7 +3,7 @@
 Spec: https://www.rfc-editor.org/rfc/rfc6962#section-2.1
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,12 @@ from chartloop.kernel.keys import signing_key
 
 VERIFIED: Final = "verified"
 """Name of the state that says when the log was last checked, what was found, and how many records were sealed."""
+
+_AT_ONCE: Final = 2000
+_SEALED: Final = (
+    "SELECT a.seq, a.leaf, a.source, a.position, c.leaf, c.body, c.codec FROM audit_leaf a"
+    " LEFT JOIN audit_change c ON a.source = 0 AND c.seq = a.position WHERE a.seq > ? ORDER BY a.seq LIMIT ?"
+)
 
 Versions = Callable[[Session, int], Iterable[str]]
 """Lists every version that was stored at or after a microsecond, as "Claim/1/_history/3"."""
@@ -150,10 +156,7 @@ def _check_log(
     waiting = iter(heads)
     head = next(waiting, None)
     changes = 0
-    rows = session.each(
-        "SELECT a.seq, a.leaf, a.source, a.position, c.leaf, c.body, c.codec FROM audit_leaf a"
-        " LEFT JOIN audit_change c ON a.source = 0 AND c.seq = a.position ORDER BY a.seq"
-    )
+    rows = _sealed_rows(session)
     for row in rows:
         if row[0] != tree.size + 1:
             findings.record(tree.size + 1, "it is missing from the log")
@@ -177,6 +180,14 @@ def _check_log(
     if findings.first_bad is None:
         index.finish(session, tree.size, findings)
     return tree.size, changes, reader
+
+
+def _sealed_rows(session: Session) -> Iterator[Row]:
+    """Yield what is sealed in its order; a part at a time, for reading a record may ask for its key on the same connection."""
+    after = 0
+    while rows := session.all(_SEALED, (after, _AT_ONCE)):
+        yield from rows
+        after = int(rows[-1][0])
 
 
 def _rest(tree: Frontier, rows: Iterable[Row], changes: int, reader: SealedSegments) -> tuple[int, int, SealedSegments]:

@@ -121,3 +121,15 @@ def test_no_key_lies_in_the_database_in_clear(world):
     assert key not in bytes(world.rows("SELECT wrapped FROM data_key WHERE scope = 'Patient/p1'")[0][0])
     assert re.fullmatch(r"[0-9a-f]{12}", world.rows("SELECT master FROM data_key WHERE scope = 'Patient/p1'")[0][0])
     assert world.text(id_) == NARRATIVE
+
+
+@pytest.mark.conformance("Encryption at rest", "the audit log is verified after its keys were retired, on both databases")
+def test_a_log_whose_keys_were_retired_is_verified(world):
+    world.write()
+    world.seal_log()
+    world.database.write(lambda tx: data_keys.retire(tx, "audit", 1))
+    world.open().write()
+    world.seal_log()
+    world.open()  # as a process that has opened none of them yet
+    report = world.verified()
+    assert (report.problems, report.unsealed) == ((), 0)

@@ -11,7 +11,7 @@ import pytest
 from bench import __main__ as bench
 
 ROOT = Path(__file__).resolve().parents[3]
-KNOWN = ["access", "audit", "audit_http", "cds", "claims", "coder", "fhir", "flatness", "grants", "hl7", "kernel", "login", "mixes", "omop", "outage", "payers", "predictions", "spec", "telemetry", "timing", "validation", "vault"]
+KNOWN = ["access", "audit", "audit_http", "backup", "cds", "claims", "coder", "fhir", "flatness", "grants", "hl7", "kernel", "login", "mixes", "omop", "outage", "payers", "predictions", "relay", "spec", "telemetry", "timing", "validation", "vault"]
 
 
 @pytest.mark.conformance("Measuring", "`python -m bench` runs every benchmark by one command, each in a process of its own")
