@@ -211,8 +211,8 @@ class Access:
         return facts(plan.facts, subject, row, found, clock.now_us())
 
     def views(self, scope: Scope, row: RowAttributes) -> tuple[View, ...]:
-        """What each policy that permits a row shows of it: a reader sees what all of them show. None when it is denied."""
-        permitting = (self._policies.annotations[key] for key in self._permits(scope, row, None))
+        """What each policy that permits a row that was found shows of it: a reader sees what all of them show. None when it is denied."""
+        permitting = (self._policies.annotations[key] for key in self._permits(scope, row, None, found=True))
         found = (View(notes["id"], self._allowed([notes["elements"]], row.type) if "elements" in notes else None) for notes in permitting)
         return tuple(sorted(found, key=lambda view: view.policy))
 

@@ -183,7 +183,7 @@ def test_a_migration_does_not_hold_up_those_who_work(postgresql_url: str, monkey
     at(postgresql_url, BEFORE)
     monkeypatch.setattr("chartloop.migrate._ATTEMPTS", 2)
     with psycopg.connect(postgresql_url) as holder:
-        holder.execute("LOCK TABLE smart_client, ehr_session, audit_patient, resource IN ACCESS SHARE MODE")
+        holder.execute("LOCK TABLE interchange IN ROW EXCLUSIVE MODE")
         with pytest.raises(Unavailable, match="waits for a table that another session holds"):
             migrate(postgresql_url, lock_timeout_s=0.1)
         assert schema_status(postgresql_url).state == BEHIND

@@ -205,6 +205,7 @@ def _waiting(world: World) -> int:
 
 
 @pytest.mark.long
+@pytest.mark.conformance("Attacks", "86: a rebalance in the middle of a batch, or a broker that is away, loses nothing")
 @pytest.mark.conformance("Events", "a broker that goes away for a while loses nothing, repeats no effect, and costs one batch of memory")
 @pytest.mark.conformance("Faults", "an absent broker holds events back, and changes are stored all the same")
 def test_a_broker_that_goes_away_and_comes_back_loses_nothing(tmp_path) -> None:
@@ -274,6 +275,7 @@ def open_world(tmp_path, url: str) -> World:
 
 
 @pytest.mark.long
+@pytest.mark.conformance("Attacks", "86: a rebalance in the middle of a batch, or a broker that is away, loses nothing")
 @pytest.mark.conformance("Events", "a rebalance in the middle of a batch neither loses, repeats nor reorders an effect")
 @pytest.mark.parametrize("world", ["kafka postgresql"], indirect=True)
 def test_a_rebalance_in_the_middle_of_a_batch_changes_nothing(world: World) -> None:

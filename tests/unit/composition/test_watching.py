@@ -61,7 +61,7 @@ def test_the_alerts_say_what_to_do_and_cover_what_hurts_at_night() -> None:
         assert rule["annotations"]["summary"].endswith(".")
         for page in re.findall(r"docs/[a-z/-]+\.md", rule["annotations"]["action"]):
             assert (ROOT / page).is_file(), page
-    needed = ("oldest_age", "dead_letters", "payer_breaker", "job_failures", "hidden_age", "seal_lag", "disk_free")
+    needed = ("oldest_age", "dead_letters", "payer_breaker", "job_failures", "held_back_age", "seal_lag", "disk_free")
     assert [part for part in needed if not any(part in rule["expr"] for rule in found.values())] == []
 
 

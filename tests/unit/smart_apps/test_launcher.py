@@ -6,10 +6,11 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from smart_apps.client.launch import Launcher, LaunchError, challenge
+from smart_apps.client.launch import Launcher, LaunchError
 from smart_apps.client.sessions import SessionStore
 from smart_apps.coder_app.settings import review_app
 from smart_apps.server.identity import Identity
+from tests.integration.smart_apps.oauth_world import challenge
 
 ISSUER = "https://ehr.example/fhir"
 SETTINGS = review_app("https://app.example", (ISSUER,))
