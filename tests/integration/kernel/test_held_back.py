@@ -8,8 +8,8 @@ import pytest
 from chartloop.kernel.broker import Group
 from chartloop.kernel.broker_table import TableBus
 from chartloop.kernel.db import Database, create_tables, open_database
+from chartloop.kernel.gauges import StoreCollector
 from chartloop.kernel.held_back import HeldBack, held_back, watch_held_back
-from chartloop.kernel.metrics import BusCollector
 from chartloop.kernel.outbox import Outbox
 from chartloop.kernel.settings_sections import WorkerSettings
 from chartloop.kernel.worker import work_off
@@ -22,7 +22,7 @@ def held(database: Database) -> HeldBack:
 
 
 def samples(database: Database) -> dict[str, float]:
-    return {s.name: s.value for family in BusCollector(database).collect() for s in family.samples if s.name.startswith("chartloop_events_held")}
+    return {s.name: s.value for family in StoreCollector(database).collect() for s in family.samples if s.name.startswith("chartloop_events_held")}
 
 
 @pytest.mark.conformance("Events", "a long transaction in another database of the PostgreSQL cluster hides events until it ends; none is lost, and it is told of")

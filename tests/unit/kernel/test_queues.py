@@ -1,6 +1,5 @@
 """How the queues are: lag, depth by state, and the age of what waits; on both databases."""
 
-import threading
 
 import pytest
 
@@ -9,7 +8,7 @@ from chartloop.kernel.broker_table import TableBus
 from chartloop.kernel.clock import FakeClock
 from chartloop.kernel.db import Database
 from chartloop.kernel.outbox import Outbox
-from chartloop.kernel.queues import Hold, Queue, hidden_age_s, holds, queues
+from chartloop.kernel.queues import Hold, Queue, holds, queues
 
 
 def told(database: Database, bus: TableBus, key: str) -> None:
@@ -45,22 +44,3 @@ def test_every_state_is_counted_and_what_nobody_looks_at_grows_old(database: Dat
         found = holds(session)
     assert [(hold.consumer, hold.attempt, hold.due is None, hold.waiting) for hold in found] == [("a", 1, False, 2), ("a", 1, True, 1)]
     assert isinstance(found[0], Hold)
-
-
-@pytest.mark.conformance("Operations", "a transaction that writes long hides events on PostgreSQL; their age is told")
-def test_a_long_transaction_hides_events_and_their_age_is_told(database: Database) -> None:
-    if database.dialect != "postgresql":
-        with database.read() as session:
-            assert hidden_age_s(session) == 0.0
-        return
-    bus, go, begun = TableBus(database), threading.Event(), threading.Event()
-    long = threading.Thread(target=lambda: database.write(lambda tx: (tx.run("UPDATE lease SET until = 0"), tx.one("SELECT pg_current_xact_id()"), begun.set(), go.wait(30))))
-    long.start()
-    assert begun.wait(10)
-    told(database, bus, "hidden")
-    with database.read() as session:
-        assert hidden_age_s(session) > 0.0
-    go.set()
-    long.join(10)
-    with database.read() as session:
-        assert hidden_age_s(session) == 0.0
