@@ -39,8 +39,10 @@ from claims.payers.gates import Gates
 from claims.payers.limits import limits_of
 from claims.payers.mailbox import Mailboxes
 from claims.payers.sending import SendingConsumer
+from claims.silent import SilentClaims
 from fhir_server.dead_letter import DeadLetterTasks
 from fhir_server.dictionary import DictionaryTraining
+from fhir_server.granting.in_time import tell_in_time
 from fhir_server.labels.service import LabelService
 from fhir_server.reindexing.worker import Reindexing
 from fhir_server.repository import Repository
@@ -187,6 +189,8 @@ def jobs(kernel: Kernel, door: Door) -> list[Job]:
         _job(_assembling(kernel, chart).periodic(settings.claims.draft_interval_s)),
         Job("telemetry", Every(settings.telemetry.publish_interval_s), lambda: _publish(publisher)),
         Job("reindex", Every(1.0), lambda: _reindex(door.store)),
+        Job("claims-silent", Daily(6, 0, ZoneInfo(settings.audit.timezone)), _silent(kernel, chart).look),
+        Job("consents-in-time", Daily(0, 5, ZoneInfo(settings.audit.timezone)), lambda: _tell_in_time(door.store)),
         Job("forget-audit", Daily(3, 10, ZoneInfo(settings.audit.timezone)), lambda: _forget_audit(kernel)),
         Job("forget-events", Every(HOUR_S), lambda: _forget_events(kernel)),
         Job("forget-tokens", Every(HOUR_S), lambda: _forget_tokens(kernel)),
@@ -196,6 +200,15 @@ def jobs(kernel: Kernel, door: Door) -> list[Job]:
 def _job(periodic: Periodic) -> Job:
     """What a part calls periodic, as a job."""
     return Job(periodic.name, Every(periodic.interval_s), periodic.action)
+
+
+def _silent(kernel: Kernel, chart: Chart) -> SilentClaims:
+    settings = kernel.settings.claims
+    return SilentClaims(kernel.database, chart, settings.silent_business_days, settings.silent_days)
+
+
+def _tell_in_time(store: Store) -> None:
+    tell_in_time(store)
 
 
 def _publish(publisher: Publisher) -> None:

@@ -10,6 +10,7 @@ from claims.mapping.systems import BASE, TASK_CODE, TASK_INPUT
 SYSTEM = f"{BASE}/attention"
 OPEN = "requested,received,accepted,ready,in-progress,on-hold,draft"
 NOT_READY, WITHHELD, LATE_CHARGE, LATE_NOTE = "claim-not-ready", "claim-withheld", "late-charge", "late-note"
+SILENT = "claim-silent"
 UNKNOWN_OUTCOME, NOT_SENT, INVALID, UNMATCHED, REJECTED = (
     "interchange-outcome-unknown", "interchange-not-sent", "interchange-invalid", "remittance-unmatched", "claim-rejected",
 )  # fmt: skip
@@ -23,6 +24,7 @@ _TEXTS = {
     INVALID: "An interchange from a payer is invalid and was not applied",
     UNMATCHED: "A payment matches no claim",
     REJECTED: "The payer rejected the claim",
+    SILENT: "The payer is silent about the claim",
 }
 
 

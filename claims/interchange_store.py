@@ -145,6 +145,16 @@ def answers(session: Session, claim: str) -> list[tuple[str, int, int, str]]:
     return [(str(f), int(i), int(r), session.columns.kept_text(str(d), "claim_answer.data", claim, f)) for f, i, r, d in rows]
 
 
+def unpaid(session: Session, before: int) -> list[tuple[str, int]]:
+    """Return (claim, sent) of what went out until an instant, in microseconds since 1970, arrived as far as one knows, and was neither paid nor denied."""
+    sql = (
+        "SELECT s.claim, i.sent FROM interchange i JOIN claim_submission s ON s.interchange = i.id"
+        " WHERE i.direction = 'out' AND i.state IN (?, ?) AND i.sent > 0 AND i.sent <= ?"
+        " AND NOT EXISTS (SELECT 1 FROM claim_answer a WHERE a.claim = s.claim AND a.kind = '835') ORDER BY i.sent, s.pcn"
+    )
+    return [(str(claim), int(sent)) for claim, sent in session.all(sql, (SENT, ACKNOWLEDGED, before))]
+
+
 def remember_stranger(tx: Tx, payer: str, control: str, number: int) -> None:
     """Remember that an answer speaks of a claim (its patient control number) that was never sent."""
     accept(tx, f"stranger/{payer}/{control}", str(number), b"")

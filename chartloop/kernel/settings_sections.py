@@ -302,6 +302,8 @@ class ClaimsSettings(Section):
     )
     note_wait_s: float = Field(default=60.0, ge=0, description="How long a claim with diagnoses but without a note waits for the note.")
     draft_interval_s: float = Field(default=15.0, gt=0, description="How often held drafts are looked at again.")
+    silent_business_days: int = Field(default=2, ge=1, description="Business days after which a payer that has not acknowledged a claim (277CA) is silent about it.")
+    silent_days: int = Field(default=30, ge=1, description="Days after which a payer that has neither paid nor denied a claim (835) is silent about it.")
 
 
 class CdsEhr(Section):

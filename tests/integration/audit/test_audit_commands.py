@@ -74,6 +74,7 @@ def test_what_others_wrote_stays_on_its_line() -> None:
     assert len(printable("x" * 1_000_000)) == 301
 
 
+@pytest.mark.long
 @pytest.mark.conformance("Audit", "the accounting of disclosures of a patient says to whom, what, when and for what, over six years")
 def test_the_accounting_lists_what_must_be_listed(used: House, run: Run) -> None:
     listed = json.loads(run("disclosures", "--patient", "Patient/a", "--json")[1])
@@ -126,6 +127,7 @@ def test_an_export_that_was_altered_does_not_hold(used: House, run: Run, tmp_pat
     assert run("verify", "--export", str(altered), "--heads", str(trusted), data=False)[0] == 1
 
 
+@pytest.mark.long
 @pytest.mark.conformance("Audit", "that a record is in the log, and that the log only grew, is proved by small files without the database")
 def test_proofs_are_checked_without_the_database(used: House, run: Run, tmp_path: Path) -> None:
     used.sealer.seal()

@@ -33,6 +33,7 @@ def _addresses(house: House) -> list[str]:
     return sorted({_address(rule) for rule in app.url_map.iter_rules()} | {"/nowhere", "/fhir/Patient/p1/_history/x", "/ehr"})
 
 
+@pytest.mark.long
 @pytest.mark.conformance("Audit", "every address with every method leaves a record of the request, or is listed with the reason why it needs none")
 @pytest.mark.conformance("Attacks", "76: HEAD, OPTIONS, 304, 404, denied and malformed requests are all recorded")
 @pytest.mark.parametrize("role", ["", "operator"])

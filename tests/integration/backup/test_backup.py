@@ -178,6 +178,7 @@ def test_heads_outside_that_know_of_more_are_named(small_house: House, tmp_path:
     assert [note.split(" ")[0] for note in done.notes] == [str(outside)]
 
 
+@pytest.mark.long
 @pytest.mark.conformance(AREA, "the commands print what was done and exit 0, or name the problem in one sentence and exit 1")
 def test_the_commands_say_what_was_done(small_house: House, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     backup, place = tmp_path / "backup", tmp_path / "elsewhere"

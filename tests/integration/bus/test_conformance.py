@@ -22,6 +22,7 @@ def buses(*short: str, durable: bool = False) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("world", [pytest.param(name, marks=[pytest.mark.long] if name in LONG and name not in short else []) for name in names], indirect=True)
 
 
+@pytest.mark.long
 @pytest.mark.conformance("Events", "events of one key come in their order on every adapter (tables, memory, Kafka, Kinesis)")
 @pytest.mark.conformance("Events", "a replay delivers again on every adapter, and what counted once counts again only then")
 @buses("kafka sqlite")

@@ -360,6 +360,7 @@ def test_a_shard_that_is_split_goes_on_in_its_children(world: World) -> None:
     assert_each_once_and_in_order(world, 30)
 
 
+@pytest.mark.long
 @pytest.mark.conformance("Command line", "`events topic create` makes the topics that are missing, and says which; `leave` refuses while a broker is named")
 def test_topics_are_made_by_command(kafka: Broker, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHARTLOOP_BUS__TOPIC", "made-by-command")

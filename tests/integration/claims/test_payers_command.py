@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from chartloop.app import open_kernel
 from chartloop.cli.main import run
 from chartloop.kernel.config import load_settings
@@ -10,6 +12,7 @@ from claims.payers.breaker import Breakers
 from claims.payers.limits import limits_of
 
 
+@pytest.mark.long
 def test_the_command_lists_breaker_queue_and_age_of_every_payer(tmp_path, capsys):
     assert run(["claims", "payers", "--data", str(tmp_path)]) == 0
     assert capsys.readouterr().out == "nothing was ever sent to a payer\n"

@@ -41,6 +41,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return text
 
 
+@pytest.mark.long
 @pytest.mark.conformance("Command line", "access explain names the policies that permit and forbid, what they looked at, and what is hidden by which")
 def test_a_decision_is_explained(data, capsys):
     denied = json.loads(said(capsys, "explain", "--data", str(data), "--subject", "clinician:Practitioner/ada", "--resource", "DocumentReference/n", "--json"))
@@ -55,6 +56,7 @@ def test_a_decision_is_explained(data, capsys):
     assert "scopes do not reach" in said(capsys, "explain", "--data", str(data), "--subject", "clinician", "--resource", "Observation/o", "--scope", "user/Patient.r")
 
 
+@pytest.mark.long
 @pytest.mark.conformance("Command line", "access explain says of a row that a scope with search parameters closes which one it is, and what it asks for")
 def test_a_scope_with_search_parameters_says_why_it_closes_a_row(data, capsys):
     def asked(scope, *more):
@@ -79,6 +81,7 @@ def test_labels_are_explained(data, capsys):
     assert json.loads(said(capsys, "labels", "--data", str(data), "--patient", "other", "--json")) == []
 
 
+@pytest.mark.long
 @pytest.mark.conformance("Command line", "access relate declares who treats whom, and takes it back")
 def test_a_relation_is_declared_and_taken_back(data, capsys):
     asking = ("explain", "--data", str(data), "--subject", "clinician:Practitioner/ada", "--resource", "Observation/o", "--json")

@@ -36,6 +36,7 @@ def test_a_client_is_added_shown_changed_given_a_new_secret_and_removed(tmp_path
     assert "no client of this id" in said(capsys, tmp_path, "clients", "show", "app", status=1)
 
 
+@pytest.mark.long
 def test_a_backend_service_needs_a_role_that_there_is_and_a_public_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     service = ["clients", "add", "service", "--name", "Service", "--kind", "asymmetric", "--jwks-uri", "https://service.example/jwks", "--scope", "system/Patient.rs"]
     assert "no such role" in said(capsys, tmp_path, *service, "--role", "made-up", status=1)

@@ -70,6 +70,7 @@ def test_a_token_is_printed_alone_on_a_line(tmp_path):
     assert len(result.stdout.split()) == 1
 
 
+@pytest.mark.long
 @pytest.mark.conformance("Command line", "a bus that is not built is refused with one sentence")
 def test_a_bus_that_is_not_built_is_refused_with_one_sentence(tmp_path):
     result = command("serve", "--data", str(tmp_path), CHARTLOOP_BUS__URL="amqp://127.0.0.1:5672")
@@ -78,6 +79,7 @@ def test_a_bus_that_is_not_built_is_refused_with_one_sentence(tmp_path):
     assert "table" in result.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("process", ["work", "mllp"])
 @pytest.mark.conformance("Command line", "work and mllp refuse to run beside a SQLite store, and say why")
 def test_a_second_writing_process_is_refused_on_sqlite(tmp_path, process):

@@ -14,6 +14,7 @@ from fhir_server.repository import Repository
 from tests.integration.fhir_server.writing_process import OPERATOR, killed, open_door
 
 
+@pytest.mark.long
 @pytest.mark.conformance("Faults", "kill -9 of a writing process loses no acknowledged resource, and the index holds it too")
 @pytest.mark.parametrize("wait_s", [0.4, pytest.param(2.5, marks=pytest.mark.long)])
 def test_kill_9_loses_no_acknowledged_write(database_url: str, tmp_path: Path, wait_s: float) -> None:

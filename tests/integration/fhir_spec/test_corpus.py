@@ -71,6 +71,7 @@ def test_every_synthea_resource_is_valid_and_yields_rows(corpus):
                 assert patient_of(found.type, found.resource) == f"Patient/{found.id}"
 
 
+@pytest.mark.long
 @pytest.mark.conformance("What must be real underneath", "FHIR: the committed file of facts is what the generator makes from hl7.fhir.r4.core, below 120 kB")
 def test_the_facts_file_is_what_the_generator_makes_from_the_package(corpus):
     facts = make_facts(read_package(corpus / "fhir" / "r4-core-4.0.1.tar.xz"))

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.corpus
 
 
 
+@pytest.mark.long
 @pytest.mark.conformance("FHIR R4: XML", "each of the 441 official examples comes back from XML with the same content, decimals and extensions of primitives too")
 def test_every_official_example_comes_back_from_xml_as_it_was(corpus):
     changed, count = [], 0

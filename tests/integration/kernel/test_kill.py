@@ -83,12 +83,14 @@ def _kill_three_times(url: str, data: Path) -> None:
         assert report.sealed + report.unsealed == len(events) + len(bodies)
 
 
+@pytest.mark.long
 @pytest.mark.conformance("Faults", "kill -9 loses nothing acknowledged; change, event and audit are stored together, on both databases")
 @pytest.mark.conformance("Attacks", "74: after kill -9 while sealing the audit log verifies")
 def test_sqlite_keeps_what_it_acknowledged(tmp_path: Path) -> None:
     _kill_three_times(f"sqlite:///{tmp_path / 'chartloop.sqlite3'}", tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.conformance("Faults", "kill -9 loses nothing acknowledged; change, event and audit are stored together, on both databases")
 @pytest.mark.conformance("Attacks", "74: after kill -9 while sealing the audit log verifies")
 def test_postgresql_keeps_what_it_acknowledged(postgresql_url: str, tmp_path: Path) -> None:

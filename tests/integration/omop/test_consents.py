@@ -2,6 +2,8 @@
 
 import pytest
 
+from chartloop.kernel import clock
+from fhir_server.granting.in_time import tell_in_time
 from tests.integration.omop.test_following import patient, values, visit, weight
 
 REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
@@ -76,3 +78,20 @@ def test_what_was_stored_while_it_was_denied_comes_with_the_permission(two):
     two.put(consent(RESEARCH, status="inactive"))
     two.follow()
     assert len(values(two)) == 3
+
+
+@pytest.mark.conformance("Access", "a denial that begins or ends on a later day takes rows out, and brings them back, on that day")
+def test_a_denial_that_begins_and_ends_later_is_followed_on_those_days(fake_clock, two):
+    def on_the_day(day):
+        fake_clock.advance(day * 86_400)
+        told = tell_in_time(two.store)
+        two.follow()
+        return told, len(values(two))
+
+    begins, ends = (clock.iso(clock.now_us() + day * 86_400_000_000)[:19] + "Z" for day in (2, 4))
+    two.put(consent({**RESEARCH, "period": {"start": begins, "end": ends}}))
+    two.follow()
+    assert on_the_day(1) == (0, 2)
+    assert on_the_day(1.5) == (1, 1)
+    assert on_the_day(2) == (1, 2)
+    assert on_the_day(4) == (0, 2)

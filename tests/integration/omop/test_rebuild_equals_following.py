@@ -123,6 +123,7 @@ def compare(urls, directory, examples):
         world.close()
 
 
+@pytest.mark.long
 @pytest.mark.conformance("Attacks", "87: a rebuild gives what following gave")
 @pytest.mark.conformance("OMOP", "rebuild equals incremental, by hash per table, over random sequences of creates, updates, deletes, labels and merges")
 def test_a_rebuild_gives_what_following_gave(urls, tmp_path):

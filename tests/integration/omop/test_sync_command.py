@@ -49,6 +49,7 @@ def held(directory):
         cdm.close()
 
 
+@pytest.mark.long
 @pytest.mark.conformance("OMOP", "chartloop omop sync catches up once and exits; running it twice changes nothing; chartloop omop rebuild gives the same")
 def test_sync_catches_up_and_a_second_time_changes_nothing(data):
     built, first = told("omop", "sync", "--data", str(data))
@@ -96,6 +97,7 @@ def test_beside_a_running_server_sync_waits_for_it_and_rebuild_refuses(tmp_path,
         lock.release()
 
 
+@pytest.mark.long
 def test_sync_says_how_many_events_still_wait(tmp_path, capsys):
     data = tmp_path / "data"
     store(data, patient())

@@ -53,8 +53,8 @@ class World:
         self.directory = directory
         self.audit = Audit(directory)
         self.bus = TableBus(self.database)
-        store = open_store(self.database, ACCESS, self.audit, Outbox(self.bus, b"secret"), LabelService(), secret=b"0123456789abcdef", base="http://localhost/fhir")
-        self.repository = Repository(store)
+        self.store = open_store(self.database, ACCESS, self.audit, Outbox(self.bus, b"secret"), LabelService(), secret=b"0123456789abcdef", base="http://localhost/fhir")
+        self.repository = Repository(self.store)
         self.cdm, self.lineage = open_cdm(cdm_url), open_lineage(lineage_url)
         self.writer = Writer(wrap(self.cdm), wrap(self.lineage), Deriver(Coder(shipped()), profile or Profile()))
         self.consumer = OmopConsumer(self.database, self.repository, SUBJECT, lambda: self.writer)

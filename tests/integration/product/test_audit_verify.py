@@ -15,6 +15,8 @@ import pytest
 from chartloop.kernel.audit.record import leaf_of
 from tests.integration.product.clinic import Clinic, until
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[3]
 
 

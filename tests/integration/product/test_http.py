@@ -249,6 +249,7 @@ def test_a_transaction_with_one_bad_entry_stores_none(operator):
     assert operator.total("Basic") == before
 
 
+@pytest.mark.long
 @pytest.mark.conformance("The loop", "6 Access: for the psychiatric note read and vread answer 404, and search answers 200 without it")
 @pytest.mark.conformance("Access", "the billing administrator cannot tell a psychiatric note from one that does not exist")
 def test_what_may_not_be_seen_looks_like_what_is_not_there(operator, shared_clinic):

@@ -14,6 +14,8 @@ from omop_bridge.database import open_lineage
 from omop_bridge.runs import Run, latest
 from tests.integration.product.clinic import Clinic, session_members, until
 
+pytestmark = pytest.mark.long
+
 
 def serve(data: Path, port: int, mllp_port: int) -> subprocess.CompletedProcess[str]:
     arguments = [sys.executable, "-m", "chartloop", "serve", "--data", str(data), "--port", str(port), "--mllp-port", str(mllp_port)]

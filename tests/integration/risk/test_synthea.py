@@ -14,6 +14,7 @@ from predictions.risk.prevent_model import PreventStroke
 from predictions.risk.reading import Entry, Limits, chart_to_features, instant_us, recorded
 
 
+@pytest.mark.long
 @pytest.mark.corpus
 def test_the_charts_of_synthea_are_understood(corpus: Path) -> None:
     recognised: Counter[str] = Counter()

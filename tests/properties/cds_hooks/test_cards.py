@@ -97,6 +97,7 @@ def rendered(markdown):
     return parser
 
 
+@pytest.mark.long
 @given(PREDICTIONS)
 @pytest.mark.conformance("CDS Hooks 2.0", "@85: detail is GitHub Flavored Markdown")
 @pytest.mark.conformance("Attacks", "29, 97: whatever a resource holds, a rendered card has no element but paragraphs, bold and one table")

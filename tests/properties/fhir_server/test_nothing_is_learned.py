@@ -52,6 +52,7 @@ def _compare(full: Asking, bare: Asking, seed: int, how_many: int) -> int:
     return answered
 
 
+@pytest.mark.long
 @pytest.mark.conformance("Access", "what a reader can learn: bodies, totals, links, ETags, headers and statuses of random requests are those of a store without what is hidden from this reader")
 @pytest.mark.conformance("Attacks", "16: random requests find nothing of a hidden resource")
 @pytest.mark.conformance("Attacks", "39: ETag, Last-Modified and status are those of a store that holds nothing hidden")

@@ -248,6 +248,7 @@ CRITERIA = st.lists(st.one_of(*PARTS), min_size=1, max_size=3)
 SORTS = st.sampled_from(("", "&_sort=date", "&_sort=-date", "&_sort=-_id", "&_sort=_lastUpdated", "&_sort=-date,_id"))
 
 
+@pytest.mark.long
 @pytest.mark.conformance("FHIR R4: search", "random queries find what a look at every resource finds, on both databases")
 @pytest.mark.conformance("What a new user does", "store tests run on SQLite and on a real PostgreSQL, with the same expected counts")
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -18,6 +18,7 @@ from tests.properties.fhir_server.resources import resources
 SLOW = settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], deadline=None)
 
 
+@pytest.mark.long
 @pytest.mark.conformance("FHIR R4: XML", "a resource of any type with any content comes back from XML as it was, decimals digit by digit")
 @SLOW
 @given(resources())
@@ -29,6 +30,7 @@ def test_a_resource_comes_back_from_xml_as_it_was(resource: dict[str, Any]) -> N
     assert json_to_xml(xml_to_json(written)) == written
 
 
+@pytest.mark.long
 @pytest.mark.conformance("Attacks", "XML: whatever is changed in a document, it is read or refused with a 4xx")
 @SLOW
 @given(resources(2), st.data())

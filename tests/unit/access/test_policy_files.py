@@ -33,6 +33,7 @@ CODER = Scope(Subject("someone", "coder", scopes=("user/*.rs",)), "search")
 NOTE = RowAttributes("DocumentReference", frozenset({"PSY"}), "Patient/1", "", "")
 
 
+@pytest.mark.long
 @pytest.mark.conformance("Access", "editing one policy changes decision, row filter, elements and searchable parameters")
 def test_editing_one_policy_changes_decision_filter_elements_and_search(folder):
     before = Access(folder)

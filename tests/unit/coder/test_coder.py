@@ -89,6 +89,7 @@ def test_numpy_scores_the_trees_as_lightgbm_does() -> None:
     assert len(dump_to_trees(booster.dump_model()).raw(rows[:0])) == 0
 
 
+@pytest.mark.long
 @pytest.mark.conformance("Coding", "training twice gives the same file")
 def test_training_twice_gives_the_same_file(tmp_path: Path) -> None:
     icd = load()

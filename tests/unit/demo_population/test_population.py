@@ -32,6 +32,7 @@ def test_there_is_enough_of_everything(population):
     assert counts["Endpoint"] == len(population.payers) >= 2
 
 
+@pytest.mark.long
 @pytest.mark.conformance("The loop", "1 Patients: the population is seeded: the same for the same seed")
 def test_the_same_seed_gives_the_same_population_and_another_seed_another(population):
     assert json.dumps(generate(payer_address="http://127.0.0.1:9000/").bundles) == json.dumps(population.bundles)

@@ -65,6 +65,7 @@ def test_the_published_example_comes_out(sex: str, risk: str) -> None:
     assert f"{probability(log_odds(person(sex))):.1%}" == risk
 
 
+@pytest.mark.long
 @pytest.mark.corpus
 @pytest.mark.conformance("Prediction", "PREVENT reproduces the vectors of shared/data/risk, at least 40 cases of both sexes, to the printed digits")
 def test_every_stroke_risk_that_preventr_prints_comes_out_to_the_digit(corpus: Path) -> None:

@@ -297,6 +297,7 @@ def test_the_command_trains_from_a_table_under_the_name_of_its_labels(tmp_path: 
     assert "Say one of" in both.output
 
 
+@pytest.mark.long
 def test_an_empty_store_trains_nothing_and_says_why(tmp_path: Path) -> None:
     result = CliRunner().invoke(predictions, ["train", "--data", str(tmp_path), "--store", "--label-source", "Problem list"])
     assert str(result.exception) == "Only 0 of 0 people had a stroke; at least 50 are needed."
