@@ -16,11 +16,12 @@ from chartloop.kernel.broker import Group
 from chartloop.kernel.config import Settings
 from chartloop.kernel.held_back import watch_held_back
 from chartloop.kernel.jobs.runner import Job, JobRunner
-from chartloop.kernel.jobs.schedule import Daily, Every
+from chartloop.kernel.jobs.schedule import DAY_S, Daily, Every
 from chartloop.kernel.keys import secret, signing_key
 from chartloop.kernel.retention import forget_events
 from chartloop.kernel.vault.vault import REFRESH_S
 from chartloop.kernel.worker import Consumer, Periodic
+from chartloop.retraining import retrain
 from chartloop.risk import risk_registry
 from chartloop.securing import mllp_tls
 from chartloop.telemetry import telemetry_publisher
@@ -56,6 +57,7 @@ from omop_bridge.database import open_cdm, open_lineage
 from omop_bridge.deriving import Deriver
 from omop_bridge.mapping.coding import Coder
 from omop_bridge.mapping.rows import Profile
+from omop_bridge.rebuild import rebuild, store_source
 from omop_bridge.runs import FOLLOW
 from omop_bridge.sync import OmopConsumer
 from omop_bridge.writing import Writer
@@ -185,6 +187,7 @@ def jobs(kernel: Kernel, door: Door) -> list[Job]:
     mailboxes = Mailboxes(kernel.database, kernel.outbox, *_payers(kernel, chart), kernel.audit)
     publisher = telemetry_publisher(kernel, door.repository)
     return [
+        *_asked_for(kernel, door),
         _job(mailboxes.periodic(settings.claims.poll_interval_s)),
         _job(_assembling(kernel, chart).periodic(settings.claims.draft_interval_s)),
         Job("telemetry", Every(settings.telemetry.publish_interval_s), lambda: _publish(publisher)),
@@ -200,6 +203,24 @@ def jobs(kernel: Kernel, door: Door) -> list[Job]:
 def _job(periodic: Periodic) -> Job:
     """What a part calls periodic, as a job."""
     return Job(periodic.name, Every(periodic.interval_s), periodic.action)
+
+
+def _asked_for(kernel: Kernel, door: Door) -> list[Job]:
+    """Jobs that exist where the settings ask for them."""
+    settings, found = kernel.settings, []
+    if settings.predictions.retrain_days and settings.predictions.retrain_label_source:
+        found.append(Job("retrain-risk", Every(settings.predictions.retrain_days * DAY_S), lambda: retrain(kernel, door.repository)))
+    if settings.omop.rebuild_days:
+        found.append(Job("omop-rebuild", Every(settings.omop.rebuild_days * DAY_S), lambda: _rebuild_research(kernel, door.repository)))
+    return found
+
+
+def _rebuild_research(kernel: Kernel, repository: Repository) -> None:
+    writer = omop_writer(kernel.settings)
+    try:
+        rebuild(writer, store_source(repository, subject(kernel, "omop")))
+    finally:
+        writer.close()
 
 
 def _silent(kernel: Kernel, chart: Chart) -> SilentClaims:

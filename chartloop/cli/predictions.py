@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from predictions.risk.cohort import Cohort
 
 YEARS = 10.0
-YEAR_US = 31_557_600_000_000
 UNSAID = "Say with --label-source where the labels came from: it is shown beside every prediction."
 
 
@@ -61,27 +60,32 @@ def train(data: Path | None, table: Path | None, store: bool, synthetic: int | N
 
 def _real(settings: Settings, table: Path | None, years: float) -> tuple[Cohort, str]:
     """Read real people from a table, or from the store as the risk engine sees it: without labelled rows."""
-    from predictions.risk.cohort import STREAMED, stored_to_cohort, table_to_cohort
-
     if table is not None:
-        return table_to_cohort(table), f"Table {table.name}, every row."
-    from chartloop.app import fhir_base, open_door, open_kernel
-    from chartloop.engines import subject
-    from chartloop.kernel import clock
-    from chartloop.kernel.access.scope import Scope
-    from predictions.risk.reading import Limits
+        from predictions.risk.cohort import table_to_cohort
 
-    limits = Limits(settings.predictions.lab_max_age_days, settings.predictions.vital_max_age_days)
-    now_us = clock.now_us()
-    index_us = now_us - round(years * YEAR_US)
+        return table_to_cohort(table), f"Table {table.name}, every row."
+    from chartloop.app import open_door, open_kernel
+    from chartloop.retraining import store_cohort
+
     with open_kernel(settings) as kernel:
-        resources = open_door(kernel).repository.stream(Scope(subject(kernel, "risk"), "search"), STREAMED)
-        cohort = stored_to_cohort(resources, index_us=index_us, end_us=now_us, limits=limits, base=fhir_base(settings))
-    said = (
-        f"People of this store aged 30 to 79 on {clock.iso(index_us)[:10]}, alive and without a recorded cardiovascular disease then; "
-        f"features as of that day, a stroke is a Condition (I60-I64) that began after it and by {clock.iso(now_us)[:10]}. Rows with sensitivity labels are left out."
-    )
-    return cohort, said
+        return store_cohort(kernel, open_door(kernel).repository, years)
+
+
+@predictions.command()
+@data_option
+@click.confirmation_option(prompt="The candidate becomes the model that predicts. Go on?")
+def adopt(data: Path | None) -> None:
+    """Let the candidate that the job `retrain-risk` trained be the model in use; its figures are printed beside those of the one before."""
+    from chartloop.retraining import candidate_directory
+    from chartloop.risk import risk_directory, risk_registry
+    from predictions.risk.model_directory import adopt_model
+
+    settings = settings_of(data)
+    before = risk_registry(settings).validation()
+    validation = adopt_model(candidate_directory(settings), risk_directory(settings))
+    if before:
+        click.echo(_figures(f"before, {before['version']}", before))
+    click.echo(_figures(f"adopted, {validation['version']}", validation))
 
 
 @predictions.command()

@@ -261,6 +261,9 @@ class PredictionsSettings(Section):
     demo: bool = Field(default=False, description="Set by the demo alone: a model validated on made-up people counts.")
     model_directory: Path | None = Field(default=None, description="Directory of the trained risk model; empty is DATA/models/risk.")
     min_interval_s: float = Field(default=30.0, ge=0, description="Least time between two predictions for one patient; what changes meanwhile is answered at its end.")
+    retrain_days: int = Field(default=0, ge=0, description="After so many days the risk model is trained anew from the store, as a candidate; 0 never does.")
+    retrain_years: float = Field(default=10.0, gt=0, description="Horizon of the labels then: the index date is so long ago.")
+    retrain_label_source: str = Field(default="", description="Where the labels of the store come from; it is shown beside every prediction, so nothing is trained without it.")
     lab_max_age_days: int = Field(default=730, ge=1, description="A laboratory value or smoking status older than this counts as not recorded.")
     vital_max_age_days: int = Field(default=365, ge=1, description="A blood pressure or body mass index older than this counts as not recorded.")
 
@@ -340,6 +343,7 @@ class OmopSettings(Section):
     lineage_url: str = Field(default="", description="Where it is kept which resource a row came from, apart from the CDM; empty is a SQLite file under data.")
     orders: bool = Field(default=True, description="Whether a MedicationRequest of any order counts as an exposure; false is instance-order alone.")
     note_text: bool = Field(default=False, description="Whether words (of notes, of results in words) may enter the research database.")
+    rebuild_days: int = Field(default=0, ge=0, description="After so many days the research database is built anew from the store, beside those who read it; 0 never does: events keep it right.")
 
 
 class LogSettings(Section):

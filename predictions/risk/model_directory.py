@@ -45,6 +45,19 @@ def write_model(trained: Trained, directory: Path) -> None:
         fresh.replace(directory / name)
 
 
+def adopt_model(candidate: Path, directory: Path) -> dict[str, Any]:
+    """Put a trained model in the place of another, and return its validation record; the candidate is used up.
+
+    Raises:
+        Invalid: There is no candidate, or its files do not belong together.
+    """
+    record = read_model(candidate)
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in (TREES, FACTS, LABEL, VALIDATION):
+        (candidate / name).replace(directory / name)
+    return record.validation
+
+
 def signature(directory: Path) -> Signature:
     """Return what changes when a file of the directory does: names, sizes, times of change; empty where there is no model."""
     found = []

