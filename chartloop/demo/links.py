@@ -16,6 +16,7 @@ SEEN = {
     "behavioral-health-coder": "the queue of psychiatric notes",
     "billing-administrator": "claims with codes and payments; never a narrative",
     "researcher": "tables of OMOP CDM 5.4; never a chart",
+    "privacy-officer": "who looked at whom, and who broke the glass",
 }
 
 
@@ -28,6 +29,7 @@ def print_links(demo: Demo, console: Console) -> None:
         who = ["--role", role, "--user", demo.user_of(role), "--display", display]
         arguments = ["ehr", "link", "--data", str(demo.data), *who, "--base-url", demo.server, "--json"]
         _line(console, role, json.loads(command(arguments))["url"], what)
+    _line(console, "operations", f"{demo.server}/operations", f"opened by: chartloop ehr link --data {demo.data} --role system-operator")
     _line(console, "FHIR API", demo.fhir_base, f"a token: chartloop token --data {demo.data} --role ROLE")
     _line(console, "SMART", f"{demo.server}/.well-known/smart-configuration", "")
     _line(console, "CDS Hooks", f"{demo.server}/cds-services", "")
