@@ -9,7 +9,7 @@ import pytest
 
 from chartloop.app import open_kernel
 from chartloop.engines import groups
-from chartloop.kernel import signals
+from chartloop.kernel import clock, signals
 from chartloop.kernel.broker import Failure
 from chartloop.kernel.config import load_settings
 from chartloop.kernel.jobs.runner import Job, JobRunner
@@ -87,4 +87,6 @@ def _call_payers(found: Operated) -> None:
     for payer in ("P2", "P3"):
         for _ in range(limits(payer).failures):
             breakers.failed(payer, SENDING)
+    long = clock.now_us() + round(limits("P2").rest_max_s * 0.95e6)  # a first rest would be over before the last of these tests
+    database.write(lambda tx: set_count(tx, f"payer/{SENDING}/rests-until/P2", long))
     database.write(lambda tx: set_count(tx, f"payer/{SENDING}/rests-until/P3", 0))
