@@ -43,7 +43,7 @@ class HttpPerson:
         if 'name="password"' in page:
             return {**fields, "login": self._login, "password": PASSWORD}
         if 'name="decision"' in page:
-            return {**fields, "scope": [value for name, value in found if name == "scope"], "decision": "allow"}
+            return {name: [value for each, value in found if each == name] for name in fields} | {"decision": "allow"}
         return fields | {"id": next(value for name, value in found if name == "id")}
 
     def launched(self, app: str, patient: str) -> tuple[str, str]:
