@@ -3,12 +3,17 @@
 import threading
 
 import pytest
-import sqlalchemy as sa
 
-from chartloop.kernel.db import METADATA, Database, Tx
+from chartloop.kernel.db import Database, Tx
 from chartloop.kernel.errors import Conflict
 
-sa.Table("test_note", METADATA, sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False), sa.Column("body", sa.LargeBinary))
+
+@pytest.fixture
+def database(database: Database) -> Database:
+    """The database with a table of these tests' own: what is declared for the product would be there for every other test."""
+    kind = "BLOB" if database.dialect == "sqlite" else "BYTEA"
+    database.write(lambda tx: tx.run(f"CREATE TABLE test_note (id BIGINT NOT NULL PRIMARY KEY, body {kind})"))
+    return database
 
 
 def _insert(tx: Tx, number: int, body: bytes = b"") -> None:
