@@ -129,10 +129,11 @@ def test_a_locked_store_is_answered_and_reads_go_on(shared_clinic):
         assert_unavailable(post(clinic, "locked-1"))
         assert operator.request("GET", "Patient?_count=1").status_code == 200
         assert client.send(fresh(clinic, "locked-1")).code == "AE"
-        assert httpx.get(f"{clinic.demo.server}/readyz", trust_env=False).status_code == 200
+        assert httpx.get(f"{clinic.demo.server}/healthz", trust_env=False).status_code == 200
         with pytest.raises(PartFailed, match="Another process holds the database"):
             clinic.chartloop("token", "--role", "operator")
     assert post(clinic, "locked-2").status_code == 201
+    until(lambda: httpx.get(f"{clinic.demo.server}/readyz", trust_env=False).status_code == 200, "the server to be ready again", timeout_s=30)
     assert stored(clinic, "locked-") == {"locked-2"}
     with MllpClient("127.0.0.1", clinic.mllp_port) as client:
         assert client.send(fresh(clinic, "locked-1")).code == "AA"
