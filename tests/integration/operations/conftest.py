@@ -43,6 +43,10 @@ class Operated(House):
             if letters := [letter.id for letter in self.kernel.dead_letters.list() if letter.subject == subject]:
                 return letters[0]
 
+    def lives(self) -> None:
+        """Let a worker say that it lives: that is quoted for half a minute only."""
+        self.kernel.database.write(lambda tx: signals.tell(tx, "worker", signals.WORKERS, {"": 1}))
+
     def hold(self, subject: str, consumer: str = "predictions") -> None:
         """Let a consumer fail on an event that is tried again in an hour."""
         self.kernel.database.write(lambda tx: self.kernel.outbox.publish(tx, "ResourceUpdated", subject, key=f"key of {subject}"))
@@ -69,7 +73,6 @@ def _operated(found: Operated) -> Iterator[Operated]:
     assert eventually(lambda: not runner.running())
 
     def tell(tx) -> None:
-        signals.tell(tx, "worker", signals.WORKERS, {"": 1})
         signals.add(tx, signals.RETRIED, {"predictions": 7})
 
     database.write(tell)

@@ -21,6 +21,7 @@ def lines(operated: Operated) -> list[str]:
 @pytest.mark.conformance("Operations", "/metrics says lag, oldest age, depth, retries, dead letters, breakers, job runs, the seal's lag and the disk; zeroes are said")
 def test_everything_is_said_and_so_are_zeroes(operated: Operated) -> None:
     operated.give_up("Observation/metrics")
+    operated.lives()
     said = lines(operated)
     for line in (
         'chartloop_events_waiting{consumer="predictions",state="ready"} 0.0',
@@ -53,6 +54,7 @@ def test_no_series_names_a_patient(operated: Operated) -> None:
 
 @pytest.mark.conformance("Operations", "a part of /metrics that cannot be read is left out and named; the others are there")
 def test_a_part_that_cannot_be_read_is_left_out(operated: Operated, caplog: pytest.LogCaptureFixture) -> None:
+    operated.lives()
     metrics = Metrics(CollectorRegistry())
     metrics.registry.register(StoreCollector(operated.kernel.database, operated.data / "nowhere"))
     said = metrics.render().decode().splitlines()
