@@ -21,14 +21,14 @@ class Psychiatric:
 
 
 def find_psychiatric(allowed: FhirClient, general: FhirClient) -> Psychiatric:
-    """Find a note that the behavioral-health coder sees and a general coder does not."""
+    """Find a note that the behavioral-health coder sees and a general coder does not, whose claim was sent: a draft may have no codes yet."""
     hidden = {note["id"] for note in general.each("DocumentReference?_count=200")}
     for note in allowed.each("DocumentReference?_count=200"):
         encounters = note.get("context", {}).get("encounter", ())
         if note["id"] in hidden or not encounters:
             continue
         encounter = encounters[0]["reference"]
-        for claim in allowed.each(f"Claim?encounter={encounter}"):
+        for claim in allowed.each(f"Claim?encounter={encounter}&status=active"):
             return Psychiatric(f"DocumentReference/{note['id']}", note["subject"]["reference"], f"Claim/{claim['id']}")
     raise StepFailed("no psychiatric note with a claim was found")
 
