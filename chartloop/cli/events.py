@@ -60,12 +60,10 @@ def show(data: Path | None, letter_id: str) -> None:
 @click.argument("letter_id")
 def retry(data: Path | None, letter_id: str) -> None:
     """Let the consumer try again; later events of the same key follow."""
-    from chartloop.app import open_kernel
-    from chartloop.cli.operator import operator
-    from chartloop.kernel.operating import Operating
+    from chartloop.cli.operator import operating, operator
 
-    with open_kernel(settings_of(data)) as kernel:
-        Operating(kernel.database, kernel.audit, kernel.dead_letters).retry(operator(), letter_id)
+    with operating(data) as decisions:
+        decisions.retry(operator(), letter_id)
     click.echo(f"{letter_id} will be tried again")
 
 
@@ -75,12 +73,10 @@ def retry(data: Path | None, letter_id: str) -> None:
 @click.confirmation_option(prompt="The event will never be handled. Drop it?")
 def drop(data: Path | None, letter_id: str) -> None:
     """Give an event up for good; later events of the same key go on."""
-    from chartloop.app import open_kernel
-    from chartloop.cli.operator import operator
-    from chartloop.kernel.operating import Operating
+    from chartloop.cli.operator import operating, operator
 
-    with open_kernel(settings_of(data)) as kernel:
-        Operating(kernel.database, kernel.audit, kernel.dead_letters).drop(operator(), letter_id)
+    with operating(data) as decisions:
+        decisions.drop(operator(), letter_id)
     click.echo(f"{letter_id} was dropped")
 
 

@@ -70,12 +70,10 @@ def run(data: Path | None, name: str, wait_s: float) -> int:
 @click.argument("name")
 def pause(data: Path | None, name: str) -> None:
     """Let a job rest until it is resumed; a run that is under way ends as it would."""
-    from chartloop.app import open_kernel
-    from chartloop.cli.operator import operator
-    from chartloop.kernel.operating import Operating
+    from chartloop.cli.operator import operating, operator
 
-    with open_kernel(settings_of(data)) as kernel:
-        Operating(kernel.database, kernel.audit, kernel.dead_letters).pause_job(operator(), name)
+    with operating(data) as decisions:
+        decisions.pause_job(operator(), name)
     click.echo(f"{name} is paused")
 
 
@@ -84,12 +82,10 @@ def pause(data: Path | None, name: str) -> None:
 @click.argument("name")
 def resume(data: Path | None, name: str) -> None:
     """Let a paused job go on; what came due meanwhile is run once."""
-    from chartloop.app import open_kernel
-    from chartloop.cli.operator import operator
-    from chartloop.kernel.operating import Operating
+    from chartloop.cli.operator import operating, operator
 
-    with open_kernel(settings_of(data)) as kernel:
-        Operating(kernel.database, kernel.audit, kernel.dead_letters).resume_job(operator(), name)
+    with operating(data) as decisions:
+        decisions.resume_job(operator(), name)
     click.echo(f"{name} goes on")
 
 

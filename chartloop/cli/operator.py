@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import os
 import pwd
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from chartloop.cli.options import settings_of
 from chartloop.kernel.access.subject import Subject
+
+if TYPE_CHECKING:
+    from chartloop.kernel.operating import Operating
 
 
 def operator(purpose: str = "HOPERAT") -> Subject:
@@ -15,3 +23,13 @@ def operator(purpose: str = "HOPERAT") -> Subject:
     except KeyError:
         name = str(os.getuid())
     return Subject(id=f"os:{name}", role="", purpose=purpose)
+
+
+@contextmanager
+def operating(data: Path | None) -> Iterator[Operating]:
+    """Open the kernel for one decision of an operator."""
+    from chartloop.app import open_kernel
+    from chartloop.kernel.operating import Operating
+
+    with open_kernel(settings_of(data)) as kernel:
+        yield Operating(kernel.database, kernel.audit, kernel.dead_letters)

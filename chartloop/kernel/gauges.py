@@ -66,7 +66,8 @@ def gauge(name: str, *samples: tuple[tuple[str, ...], float]) -> GaugeMetricFami
     return family
 
 
-def _counter(name: str, *samples: tuple[tuple[str, ...], float]) -> CounterMetricFamily:
+def counter(name: str, *samples: tuple[tuple[str, ...], float]) -> CounterMetricFamily:
+    """Make a counter that METRICS declares, in the same way."""
     name, meaning, labels = declared(name)
     family = CounterMetricFamily(name, meaning, labels=labels)
     for values, number in samples:
@@ -81,7 +82,7 @@ def _events(session: Session) -> Iterator[Metric]:
     yield gauge("chartloop_events_oldest_age_seconds", *(((each.consumer,), each.age_s) for each in found))
     yield gauge("chartloop_events_behind", *(((each.consumer,), float(each.behind)) for each in found))
     yield gauge("chartloop_dead_letters", *(((each.consumer,), float(each.dead)) for each in found))
-    yield _counter("chartloop_events_retried_total", *(((each.consumer,), float(each.retried)) for each in found))
+    yield counter("chartloop_events_retried_total", *(((each.consumer,), float(each.retried)) for each in found))
     held = held_back(session)
     yield gauge("chartloop_events_held_back", ((), float(held.events)))
     yield gauge("chartloop_events_held_back_age_seconds", ((), held.age_s))
@@ -94,7 +95,7 @@ def _processes(session: Session) -> Iterator[Metric]:
 def _jobs(session: Session) -> Iterator[Metric]:
     rows, now = job_rows(session), clock.now_us()
     runs = [((row.name, outcome), float(count)) for row in rows for outcome, count in (("done", row.runs - row.failures), ("failed", row.failures))]
-    yield _counter("chartloop_job_runs_total", *runs)
+    yield counter("chartloop_job_runs_total", *runs)
     yield gauge("chartloop_job_failures_in_a_row", *(((row.name,), float(row.attempt)) for row in rows))
     yield gauge("chartloop_job_late_seconds", *(((row.name,), 0.0 if row.paused else max(0.0, (now - row.next_run) / 1e6)) for row in rows))
     yield gauge("chartloop_job_last_run_seconds", *(((row.name,), row.duration_us / 1e6) for row in rows))

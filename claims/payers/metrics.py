@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from chartloop.kernel.db import Database
-from chartloop.kernel.metrics import METRICS
+from chartloop.kernel.gauges import counter, gauge
 from claims.payers import gates
 from claims.payers.breaker import CLOSED, HALF_OPEN, OPEN
 from claims.payers.limits import LimitsOf
@@ -33,7 +33,7 @@ class PayerCollector(Collector):
             states, tally = overview(session, self._limits_of), Tally(session)
         yield _calls(states, tally)
         yield _shed(states, tally)
-        breaker, waiting, oldest = _gauge(BREAKER), _gauge(WAITING), _gauge(OLDEST)
+        breaker, waiting, oldest = gauge(BREAKER), gauge(WAITING), gauge(OLDEST)
         for each in states:
             for lane, state in ((gates.SENDING, each.sending), (gates.MAILBOX, each.mailbox)):
                 breaker.add_metric([each.payer, lane], _BREAKER[state])
@@ -44,7 +44,7 @@ class PayerCollector(Collector):
 
 
 def _calls(states: list[PayerState], tally: Tally) -> Metric:
-    family = _counter(CALLS)
+    family = counter(CALLS)
     for each in states:
         for lane, outcomes in OUTCOMES.items():
             for outcome in outcomes:
@@ -53,16 +53,8 @@ def _calls(states: list[PayerState], tally: Tally) -> Metric:
 
 
 def _shed(states: list[PayerState], tally: Tally) -> Metric:
-    family = _counter(SHED)
+    family = counter(SHED)
     for each in states:
         for reason in gates.REASONS:
             family.add_metric([each.payer, reason], float(tally.shed(each.payer, reason)))
     return family
-
-
-def _gauge(name: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, METRICS[name][1], labels=METRICS[name][2])
-
-
-def _counter(name: str) -> CounterMetricFamily:
-    return CounterMetricFamily(name, METRICS[name][1], labels=METRICS[name][2])

@@ -14,16 +14,16 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
-from chartloop.kernel import clock, ids
+from chartloop.kernel import clock, duties, ids
 from chartloop.kernel.broker import LeaseLost
 from chartloop.kernel.db_session import Database, Tx
-from chartloop.kernel.jobs import lease
 from chartloop.kernel.jobs.schedule import SECOND_US, Schedule, believable, retry_s
 from chartloop.kernel.jobs.table import DONE, FAILED, RUNNING, JobRow, job_rows
 from chartloop.kernel.tracing import span
 
 _log = logging.getLogger(__name__)
 _OFTEN_S: Final = 60.0
+DUTY: Final = "job"
 CUT_OFF: Final = "cut off"
 """Reason of a run whose process ended under it."""
 
@@ -94,7 +94,7 @@ class JobRunner:
         if token is None:
             return
         with suppress(Exception):  # a lease that cannot be given back runs out by itself
-            self._write(token, lambda tx: lease.release(tx, token))
+            self._write(token, lambda tx: duties.release(tx, DUTY, token))
         self._token = None
 
     def running(self) -> list[str]:
@@ -110,7 +110,7 @@ class JobRunner:
                 self._renewed_s = now_s
             elif not 0 <= now_s - self._renewed_s < self._lease_s / 3:
                 token = self._token
-                self._write(token, lambda tx: lease.renew(tx, token, self._lease_s))
+                self._write(token, lambda tx: duties.renew(tx, DUTY, token, self._lease_s))
                 self._renewed_s = now_s
         except LeaseLost:
             self._lost()
@@ -118,7 +118,7 @@ class JobRunner:
 
     def _take_over(self) -> None:
         with self._db.read() as session:
-            if not lease.is_free(session, self._lease_s):
+            if not duties.is_free(session, DUTY, 2 * self._lease_s):
                 return
         token = self._db.write(self._taken)
         if token is not None:
@@ -128,7 +128,7 @@ class JobRunner:
 
     def _taken(self, tx: Tx) -> int | None:
         """Take the lease, make every job known, and note those whose process ended under them."""
-        token = lease.take(tx, self._owner, self._lease_s)
+        token = duties.take(tx, DUTY, self._owner, self._lease_s, 2 * self._lease_s)
         if token is None:
             return None
         now = clock.now_us()
@@ -210,7 +210,7 @@ class JobRunner:
             before = self._unwritten.get(job.name)
             self._unwritten[job.name] = ran if before is None else replace(ran, runs=before.runs + 1, failures=before.failures + ran.failures)
         if not job.often or ran.outcome != row.outcome or row.asked:
-            self._write(token, lambda tx: lease.fence(tx, token))
+            self._write(token, lambda tx: duties.fence(tx, DUTY, token))
 
     def _write(self, token: int, also: Callable[[Tx], object]) -> None:
         """Write every run that is not written yet, and something else, under the lease."""
@@ -222,7 +222,7 @@ class JobRunner:
             unwritten = dict(self._unwritten)
 
         def work(tx: Tx) -> None:
-            lease.fence(tx, token)
+            duties.fence(tx, DUTY, token)
             for name, ran in unwritten.items():
                 tx.run(
                     "UPDATE job SET next_run = ?, last_run = ?, duration_us = ?, outcome = ?, reason = ?, attempt = ?, runs = runs + ?,"

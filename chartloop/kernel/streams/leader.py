@@ -1,14 +1,8 @@
-"""One of many processes does it: a lease with a token that grows with every owner."""
+"""A candidate for a duty, which knows whether it leads and renews its lease in time."""
 
-from chartloop.kernel import clock
+from chartloop.kernel import clock, duties
 from chartloop.kernel.broker import LeaseLost
 from chartloop.kernel.db_session import Database, Tx
-
-_SLOT = "leader"
-_TAKE = (
-    "INSERT INTO lease (consumer, slot, owner, token, until) VALUES (?, ?, ?, 1, ?) ON CONFLICT (consumer, slot)"
-    " DO UPDATE SET owner = excluded.owner, token = lease.token + 1, until = excluded.until WHERE lease.until <= ? RETURNING token"
-)
 
 
 class Leader:
@@ -31,15 +25,11 @@ class Leader:
             except LeaseLost:
                 return False
             return True
-        now = clock.now_us()
-        row = self._db.one("SELECT until FROM lease WHERE consumer = ? AND slot = ?", (self._duty, _SLOT))
-        if row is not None and row[0] > now:
+        if not duties.is_free(self._db, self._duty):
             return False
-        values = (self._duty, _SLOT, self._owner, self._until(), now)
-        taken = self._db.write(lambda tx: tx.one(_TAKE, values))
-        self._token = taken[0] if taken else 0
+        self._token = self._db.write(lambda tx: duties.take(tx, self._duty, self._owner, self._lease_s)) or 0
         self._renewed_s = clock.monotonic_s()
-        return taken is not None
+        return bool(self._token)
 
     def keep(self) -> None:
         """Renew the lease when a third of it is over.
@@ -49,10 +39,11 @@ class Leader:
         """
         if clock.monotonic_s() - self._renewed_s < self._lease_s / 3:
             return
-        values = (self._until(), self._duty, _SLOT, self._token)
-        if not self._db.write(lambda tx: tx.run("UPDATE lease SET until = ? WHERE consumer = ? AND slot = ? AND token = ?", values)):
+        try:
+            self._db.write(lambda tx: duties.renew(tx, self._duty, self._token, self._lease_s))
+        except LeaseLost:
             self._token = 0
-            raise LeaseLost
+            raise
         self._renewed_s = clock.monotonic_s()
 
     def fence(self, tx: Tx) -> None:
@@ -61,18 +52,14 @@ class Leader:
         Raises:
             LeaseLost: Another process leads.
         """
-        lock = " FOR SHARE" if tx.dialect == "postgresql" else ""
-        row = tx.one(f"SELECT token FROM lease WHERE consumer = ? AND slot = ?{lock}", (self._duty, _SLOT))
-        if row is None or row[0] != self._token:
+        try:
+            duties.fence(tx, self._duty, self._token)
+        except LeaseLost:
             self._token = 0
-            raise LeaseLost
+            raise
 
     def resign(self) -> None:
         """Let another process lead at once."""
         if self._token:
-            values = (self._duty, _SLOT, self._token)
-            self._token = 0
-            self._db.write(lambda tx: tx.run("UPDATE lease SET until = 0 WHERE consumer = ? AND slot = ? AND token = ?", values))
-
-    def _until(self) -> int:
-        return clock.now_us() + round(self._lease_s * 1e6)
+            token, self._token = self._token, 0
+            self._db.write(lambda tx: duties.release(tx, self._duty, token))
