@@ -34,7 +34,7 @@ class Side:
         database = open_tables(url)
         self.token = database.write(lambda tx: auth.issue(tx, OPERATOR, 36_000))
         database.close()
-        server, self.port = start_server(url, home, 64, without=without)
+        server, self.port = start_server(url, home, 32, without=without)
         self._pid = server.pid
         open_.callback(server.wait)
         open_.callback(server.terminate)

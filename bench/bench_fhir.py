@@ -40,7 +40,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--patients", type=int, default=200, help="synthetic patients for the searches")
     parser.add_argument("--observations", type=int, default=100, help="observations of each")
     parser.add_argument("--seconds", type=float, default=8.0, help="length of each run")
-    parser.add_argument("--threads", type=int, default=64, help="blocking threads of the server")
+    parser.add_argument("--threads", type=int, default=32, help="blocking threads of the server; the product's own default")
     parser.add_argument("--many-cores", action="store_true", help="let the server's threads run on every core")
     parser.add_argument("--directory", type=Path, help="where the store and its journal go")
     return parser.parse_args()

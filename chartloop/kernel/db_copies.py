@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import quote, unquote
@@ -70,7 +70,7 @@ class SqliteCopy(Database):
 
     def read(self, *, snapshot: bool = False) -> AbstractContextManager[Session]:
         """Open a block of reads."""
-        return self._session
+        return nullcontext(self._session)
 
     def write(self, work: Callable[[Tx], T]) -> T:
         """Refuse."""

@@ -1,17 +1,17 @@
-"""SQLite: one writer thread that commits in groups, and a reading connection for each thread.
+"""SQLite: one writer thread that commits in groups, and as many reading connections as threads read at once.
 
 Spec: https://www.sqlite.org/wal.html
 """
 
 import sqlite3
 import threading
-import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
 from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from chartloop.kernel.db_inserts import ROWS, for_rows
 from chartloop.kernel.db_queue import WriteQueue
@@ -23,7 +23,7 @@ T = TypeVar("T")
 _SYNCHRONOUS_FULL = 2
 _MMAP_BYTES = 1 << 30
 _READER_CACHE_KIB = 1024
-"""Of each reading thread, for what is still in the log: the file itself is mapped, and larger caches made no search faster."""
+"""Of each reading connection, for what is still in the log: the file itself is mapped, and larger caches made no search faster."""
 
 _OUT_OF_REACH = {
     sqlite3.SQLITE_FULL: "The disk or the database is full; nothing was changed.",
@@ -55,7 +55,6 @@ class SqliteSession(Tx):
         self.connection = connection
         self.columns = columns
         self.actions: list[Callable[[], None]] = []
-        self.depth = 0
         self.lost = False
 
     def one(self, sql: str, params: Params = ()) -> Row | None:
@@ -115,27 +114,41 @@ class SqliteSession(Tx):
             raise error
         raise meaning from None
 
-    def __enter__(self) -> Self:
-        """Begin a snapshot, or join the one this thread has open."""
-        if self.depth == 0:
-            self._cursor("BEGIN", ())
-        self.depth += 1
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Let the snapshot go."""
-        self.depth -= 1
-        if self.depth == 0 and self.connection.in_transaction:
-            self.connection.execute("ROLLBACK")
-
     def close(self) -> None:
         """Close the connection."""
         with suppress(sqlite3.Error):
             self.connection.close()
 
-    def __del__(self) -> None:
-        """Close a connection whose thread has ended."""
-        self.close()
+
+class _Read(AbstractContextManager[Session]):
+    """A block of reads in one snapshot; a block inside another one of the same thread sees the same snapshot."""
+
+    __slots__ = ("_database", "_outermost")
+
+    def __init__(self, database: "SqliteDatabase") -> None:
+        self._database = database
+        self._outermost = False
+
+    def __enter__(self) -> Session:
+        local = self._database.local
+        outer: SqliteSession | None = getattr(local, "reader", None)
+        if outer is not None:
+            return outer
+        reader = self._database.take()
+        try:
+            reader.one("BEGIN")
+        except BaseException:
+            self._database.give(reader)
+            raise
+        self._outermost, local.reader = True, reader
+        return reader
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if not self._outermost:
+            return
+        local = self._database.local
+        reader, local.reader = local.reader, None
+        self._database.give(reader)
 
 
 class SqliteDatabase(Database):
@@ -149,9 +162,8 @@ class SqliteDatabase(Database):
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._busy_timeout_s = busy_timeout_s
-        self._local = threading.local()
-        self._readers: weakref.WeakSet[SqliteSession] = weakref.WeakSet()
-        self._readers_lock = threading.Lock()
+        self.local = threading.local()
+        self._free: deque[SqliteSession] = deque()
         self._closed = False
         self._writer = SqliteSession(self._connect(cache_kib=64 * 1024), self.columns)
         self._queue = WriteQueue(_SqliteGroup(self._writer, self._writing))
@@ -187,22 +199,36 @@ class SqliteDatabase(Database):
 
     def read(self, *, snapshot: bool = False) -> AbstractContextManager[Session]:
         """Open a block that reads one snapshot."""
-        return self._reader()
+        return _Read(self)
 
     def one(self, sql: str, params: Params = ()) -> Row | None:
         """Return the first row of one statement; it needs no BEGIN and ROLLBACK around it, and sees the snapshot that is open, if one is."""
-        return self._reader().one(sql, params)
+        outer: SqliteSession | None = getattr(self.local, "reader", None)
+        if outer is not None:
+            return outer.one(sql, params)
+        reader = self.take()
+        try:
+            return reader.one(sql, params)
+        finally:
+            self.give(reader)
 
-    def _reader(self) -> SqliteSession:
-        reader: SqliteSession | None = getattr(self._local, "reader", None)
-        if reader is None:
-            if self._closed:
-                raise Unavailable("The database is closed.")
-            reader = SqliteSession(self._connect(cache_kib=_READER_CACHE_KIB), self.columns)
-            self._local.reader = reader
-            with self._readers_lock:
-                self._readers.add(reader)
-        return reader
+    def take(self) -> SqliteSession:
+        """Take the connection that was used last, whose pages are still near the processor; open one where every other is in use."""
+        if self._closed:
+            raise Unavailable("The database is closed.")
+        try:
+            return self._free.pop()
+        except IndexError:
+            return SqliteSession(self._connect(cache_kib=_READER_CACHE_KIB), self.columns)
+
+    def give(self, reader: SqliteSession) -> None:
+        """Let the snapshot of a connection go, and keep it for the next."""
+        if reader.connection.in_transaction:
+            reader.connection.execute("ROLLBACK")
+        if self._closed:
+            reader.close()
+        else:
+            self._free.append(reader)
 
     def write(self, work: Callable[[Tx], T]) -> T:
         """Hand the work to the writer thread, and wait until it is durable."""
@@ -213,9 +239,9 @@ class SqliteDatabase(Database):
         """Finish what is queued and let go of every connection."""
         self._closed = True
         self._queue.close()
-        with self._readers_lock:
-            for reader in list(self._readers):
-                reader.close()
+        with suppress(IndexError):
+            while True:
+                self._free.pop().close()
         self._writer.close()
 
 

@@ -40,8 +40,8 @@ def frame(body: bytes, codec: int = 0) -> bytes:
     return _HEAD.pack(len(body), zlib.crc32(body, zlib.crc32(kind)), codec) + body
 
 
-def unframe(data: bytes | mmap.mmap, at: int = 0) -> Framed | None:
-    """Read the record at a position; None when it is not whole or was altered."""
+def unframe(data: bytes | mmap.mmap, at: int = 0, *, base: int = 0) -> Framed | None:
+    """Read the record at a position; None when it is not whole or was altered. Data begins at offset base of its file, in which its place is told."""
     if at + _HEAD.size > len(data):
         return None
     length, crc, codec = _HEAD.unpack_from(data, at)
@@ -49,15 +49,15 @@ def unframe(data: bytes | mmap.mmap, at: int = 0) -> Framed | None:
     if length > _LARGEST or end > len(data):
         return None
     body = data[start:end]
-    return Framed(at, end, body, codec) if zlib.crc32(body, zlib.crc32(bytes((codec,)))) == crc else None
+    return Framed(base + at, base + end, body, codec) if zlib.crc32(body, zlib.crc32(bytes((codec,)))) == crc else None
 
 
 def frames(data: bytes, base: int) -> Iterator[Framed]:
     """Read whole records; data begins at offset base of its file."""
     at = 0
-    while (framed := unframe(data, at)) is not None:
-        yield framed._replace(position=base + framed.position, end=base + framed.end)
-        at = framed.end
+    while (framed := unframe(data, at, base=base)) is not None:
+        yield framed
+        at = framed.end - base
 
 
 class _Waiter:

@@ -1,11 +1,12 @@
 """The database keeps what it acknowledged and nothing else, on SQLite and on PostgreSQL."""
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
-from chartloop.kernel.db import Database, Tx
-from chartloop.kernel.errors import Conflict
+from chartloop.kernel.db import Database, Session, Tx
+from chartloop.kernel.errors import Conflict, Unavailable
 
 
 @pytest.fixture
@@ -101,6 +102,45 @@ def test_a_snapshot_does_not_see_what_is_committed_meanwhile(database: Database)
         assert session.one("SELECT count(*) FROM test_note") == (0,)
     with database.read() as session:
         assert session.one("SELECT count(*) FROM test_note") == (1,)
+
+
+def test_a_block_inside_a_block_and_a_statement_alone_see_the_snapshot_that_is_open(database: Database) -> None:
+    with database.read(snapshot=True) as session:
+        assert session.one("SELECT count(*) FROM test_note") == (0,)
+        writing = threading.Thread(target=lambda: database.write(lambda tx: _insert(tx, 1)))
+        writing.start()
+        writing.join()
+        with database.read(snapshot=True) as inner:
+            assert inner.one("SELECT count(*) FROM test_note") == (0,)
+        assert database.one("SELECT count(*) FROM test_note") == (0,), "the end of the inner block has not ended the outer one"
+    assert database.one("SELECT count(*) FROM test_note") == (1,)
+
+
+def test_threads_that_read_one_after_another_share_a_connection_and_those_at_once_do_not(database: Database) -> None:
+    used: list[Session] = []
+
+    def read(meanwhile: Callable[[], object] = lambda: None) -> None:
+        with database.read() as session:
+            used.append(session)
+            meanwhile()
+
+    def in_a_thread() -> None:
+        thread = threading.Thread(target=read)
+        thread.start()
+        thread.join()
+
+    in_a_thread()
+    in_a_thread()
+    read(in_a_thread)
+    assert used[0] is used[1] is used[2] is not used[3]
+
+
+def test_a_read_that_is_open_when_the_database_closes_ends_well_and_none_begins(database: Database) -> None:
+    with database.read() as session:
+        database.close()
+        assert session.one("SELECT count(*) FROM test_note") == (0,)
+    with pytest.raises(Unavailable), database.read():
+        pass
 
 
 def test_rows_are_streamed_in_their_order(database: Database) -> None:
