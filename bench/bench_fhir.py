@@ -80,8 +80,7 @@ def start_server(url: str, data: Path, threads: int, *, many_cores: bool = False
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
     environment = {**os.environ, "CHARTLOOP_BENCH_URL": url, "CHARTLOOP_BENCH_DATA": str(data), "CHARTLOOP_BENCH_MANY_CORES": "1" if many_cores else "", "CHARTLOOP_BENCH_WITHOUT": without}
-    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--factory", "--port", str(port), "--workers", "1",
-               "--blocking-threads", str(threads), "--backlog", "1024", "--no-access-log", "--runtime-mode", "st", "--log-level", "error", "bench.fhir_app:application"]  # fmt: skip
+    command = [sys.executable, "-m", "bench.served", str(port), str(threads)]
     process = subprocess.Popen(command, env=environment)
     for _ in range(200):
         time.sleep(0.1)

@@ -111,7 +111,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each run")
     parser.add_argument("--database", default="")
-    parser.add_argument("--threads", type=int, default=64)
+    parser.add_argument("--threads", type=int, default=32)
     parser.add_argument("--directory", type=Path)
     said = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="chartloop-mixes-", dir=said.directory))

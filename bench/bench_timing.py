@@ -8,7 +8,6 @@ if both were the same.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import random
 import statistics
@@ -17,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from werkzeug.test import Client
 
@@ -33,15 +33,36 @@ SEED = 7
 ROWS = 300
 PSY = {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSY"}]}
 READER = Subject(id="bench", role="clinician", user="Practitioner/1", scopes=("user/*.cruds",))
+FHIR = "application/fhir+json"
+
+
+class Asked(NamedTuple):
+    """A request about one id, which stands where {} does."""
+
+    method: str
+    path: str
+    body: str = ""
+    type: str = FHIR
+
+
+def batch(count: int) -> Asked:
+    """Many reads of one id in one request, which multiply what a clock can see."""
+    entry = '{"request":{"method":"GET","url":"Observation/{}"}}'
+    return Asked("POST", "", f'{{"resourceType":"Bundle","type":"batch","entry":[{",".join([entry] * count)}]}}')
+
+
 ASKED = {
-    "read": ("GET", "Observation/{}"),
-    "vread": ("GET", "Observation/{}/_history/1"),
-    "history": ("GET", "Observation/{}/_history"),
-    "search by _id": ("GET", "Observation?_id={}"),
-    "_has": ("GET", "Patient?_id=p1&_has:Observation:patient:_id={}"),
-    "$meta": ("GET", "Observation/{}/$meta"),
-    "update": ("PUT", "Observation/{}"),
-    "patch": ("PATCH", "Observation/{}"),
+    "read": Asked("GET", "Observation/{}"),
+    "vread": Asked("GET", "Observation/{}/_history/1"),
+    "history": Asked("GET", "Observation/{}/_history"),
+    "search by _id": Asked("GET", "Observation?_id={}"),
+    "_has": Asked("GET", "Patient?_id=p1&_has:Observation:patient:_id={}"),
+    "$meta": Asked("GET", "Observation/{}/$meta"),
+    "update": Asked("PUT", "Observation/{}", '{"resourceType":"Observation","id":"{}","status":"final","code":{"text":"x"}}'),
+    "patch": Asked("PATCH", "Observation/{}", "[]", "application/json-patch+json"),
+    "delete": Asked("DELETE", "Observation/{}"),
+    "batch of 1": batch(1),
+    "batch of 20": batch(20),
 }
 
 
@@ -55,27 +76,26 @@ def fill(store: Store) -> None:
             door.update(scope, "Observation", f"{name}{number}", body)
 
 
-def client(store: Store, reader: Subject) -> Callable[[str, str], int]:
+def client(store: Store, reader: Subject) -> Callable[[Asked, str], int]:
     """Ask over WSGI; return the status."""
     made = Client(fhir_wsgi(Gate(Repository(store), lambda _: reader, BASE, Limits())))
 
-    def ask(method: str, path: str) -> int:
-        kind = {"PUT": "application/fhir+json", "PATCH": "application/json-patch+json"}.get(method, "")
-        body = {"PUT": json.dumps({"resourceType": "Observation", "id": path.rpartition("/")[2], "status": "final", "code": {"text": "x"}}), "PATCH": "[]"}.get(method)
-        headers = {"Authorization": "Bearer x", **({"Content-Type": kind} if kind else {})}
-        return made.open(f"/fhir/{path}", method=method, headers=headers, data=body).status_code
+    def ask(asked: Asked, id_: str) -> int:
+        headers = {"Authorization": "Bearer x", **({"Content-Type": asked.type} if asked.body else {})}
+        path = f"/fhir/{asked.path}".rstrip("/").replace("{}", id_)
+        return made.open(path, method=asked.method, headers=headers, data=asked.body.replace("{}", id_) or None).status_code
 
     return ask
 
 
-def sample(ask: Callable[[str, str], int], method: str, path: str, samples: int, dice: random.Random) -> tuple[list[float], list[float]]:
+def sample(ask: Callable[[Asked, str], int], asked: Asked, samples: int, dice: random.Random) -> tuple[list[float], list[float]]:
     """Time both in turns, in a random order, in microseconds; ids have the same length."""
     took: dict[str, list[float]] = {"hidden": [], "absent": []}
     for _ in range(samples):
         for name in dice.sample(sorted(took), 2):
-            where = path.format(f"{name}{dice.randrange(ROWS)}")
+            id_ = f"{name}{dice.randrange(ROWS)}"
             began = time.perf_counter()
-            ask(method, where)
+            ask(asked, id_)
             took[name].append((time.perf_counter() - began) * 1e6)
     return took["hidden"], took["absent"]
 
@@ -104,9 +124,9 @@ def main() -> int:
         database, store = open_door(f"sqlite:///{home}/timing.sqlite3", Path(home) / "data")
         fill(store)
         ask, dice = client(store, READER), random.Random(SEED)
-        for name, (method, path) in ASKED.items():
-            sample(ask, method, path, 50, dice)
-            hidden, absent = sample(ask, method, path, samples, dice)
+        for name, asked in ASKED.items():
+            sample(ask, asked, 50, dice)
+            hidden, absent = sample(ask, asked, samples, dice)
             far, chance = kolmogorov_smirnov(hidden, absent)
             noise, _ = kolmogorov_smirnov(absent[::2], absent[1::2])
             print(f"{name:<16}{statistics.median(hidden):>12.0f} µs{statistics.median(absent):>12.0f} µs{far:>8.3f}{chance:>8.3f}{noise:>13.3f}", flush=True)

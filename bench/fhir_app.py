@@ -27,6 +27,7 @@ from chartloop.kernel.outbox import Outbox
 from chartloop.kernel.settings_sections import VaultSettings
 from chartloop.kernel.vault.opening import open_vault
 from chartloop.kernel.vault.vault import Vault
+from chartloop.signals import wake_for_signals
 from fhir_server import tables
 from fhir_server.dictionary import DictionaryTraining
 from fhir_server.http.calls import Gate, Limits
@@ -63,6 +64,7 @@ def sealing(database: Database) -> Vault | None:
 
 def application() -> WsgiApp:
     """Build the application from CHARTLOOP_BENCH_URL and CHARTLOOP_BENCH_DATA, without what CHARTLOOP_BENCH_WITHOUT names (audit, vault)."""
+    wake_for_signals()
     without = os.environ.get("CHARTLOOP_BENCH_WITHOUT", "").split(",")
     # Parsed bundles are many small objects: the collector's default thresholds would walk them again and again.
     gc.freeze()

@@ -29,6 +29,7 @@ from chartloop.kernel.config import Settings
 from chartloop.kernel.db import Session
 from chartloop.kernel.egress import fetch
 from chartloop.kernel.errors import Unauthenticated, Unavailable
+from chartloop.kernel.even_answers import with_even_answers
 from chartloop.kernel.gauges import StoreCollector
 from chartloop.kernel.health import health_blueprint
 from chartloop.kernel.http import WHO, WsgiApp, bearer_token, with_common_headers
@@ -91,7 +92,7 @@ def build_wsgi(kernel: Kernel, repository: Repository, later: AsyncRunner | None
     if later is not None:
         later.start(app.wsgi_app)
     audited = with_every_request_audited(with_common_headers(bounded, origins=origins, defaults=api_headers(base_url(settings))), kernel.audit)
-    return measured(traced(audited), metrics)
+    return measured(traced(with_even_answers(audited)), metrics)
 
 
 def build_routes(

@@ -24,11 +24,12 @@ from fhir_server.http.bundle import history_bundle, response_bundle, searchset
 from fhir_server.http.calls import Call, Gate, Work
 from fhir_server.http.metadata import Metadata
 from fhir_server.http.negotiation import FORM, bundle_preferences, create_only, if_match, if_none_exist, patch_type, preferences
+from fhir_server.http.nothing import tell_nothing
 from fhir_server.http.operation_answers import ANSWERS, entry_operations, meta_of_version
 from fhir_server.interactions.entry_reads import Reading
 from fhir_server.interactions.search_compartment import EVERY, is_place
 from fhir_server.operations.table import OPERATIONS, Operation
-from fhir_server.store import Written
+from fhir_server.store import Page, Written
 from fhir_server.type_ids import TYPE_IDS
 
 PREFIX: Final = "/fhir"
@@ -202,6 +203,7 @@ class Api:
 
         def work(call: Call) -> HttpAnswer:
             written = self._door.delete(call.scope, type_, id_, if_match=if_match(call.environ))
+            tell_nothing(environ, [written])
             return deleted_answer(written, preferences(call.environ))
 
         return self._do(environ, "delete", type_, id_, work)
@@ -211,6 +213,7 @@ class Api:
 
         def work(call: Call) -> HttpAnswer:
             written = self._door.conditional_delete(call.scope, type_, call.query, if_match=if_match(call.environ))
+            tell_nothing(environ, [written])
             return deleted_answer(written, preferences(call.environ))
 
         return self._conditional(environ, "delete", type_, work)
@@ -221,6 +224,7 @@ class Api:
 
         def work(call: Call) -> HttpAnswer:
             page = self._door.history(call.scope, type_, id_, call.query)
+            tell_nothing(environ, [page])
             return json_answer(history_bundle(page, self._gate.base, address))
 
         return self._do(environ, "history", type_, id_ or "", work)
@@ -232,9 +236,9 @@ class Api:
         def work(call: Call) -> HttpAnswer:
             query = _asked(call)
             if events is not None:
-                return json_answer(searchset(events.search(call.scope, query), self._gate.base, type_))
+                return self._page(environ, events.search(call.scope, query), type_)
             page = self._door.search(call.scope, type_, query, lenient=preferences(call.environ).lenient)
-            return json_answer(searchset(page, self._gate.base, type_))
+            return self._page(environ, page, type_)
 
         return self._do(environ, "search", type_, "", lambda call: self._perhaps_later(call, work, READ))
 
@@ -243,7 +247,7 @@ class Api:
 
         def work(call: Call) -> HttpAnswer:
             page = self._door.search_system(call.scope, _asked(call), lenient=preferences(call.environ).lenient)
-            return json_answer(searchset(page, self._gate.base, ""))
+            return self._page(environ, page, "")
 
         return self._do(environ, "search", None, "", work)
 
@@ -253,7 +257,7 @@ class Api:
         def work(call: Call) -> HttpAnswer:
             place = (type_, id_, wanted)
             page = self._door.search_compartment(call.scope, place, _asked(call), lenient=preferences(call.environ).lenient)
-            return json_answer(searchset(page, self._gate.base, "/".join(place)))
+            return self._page(environ, page, "/".join(place))
 
         if not is_place(type_, wanted):
             return self.other(environ, f"{type_}/{id_}/{wanted}")
@@ -269,6 +273,7 @@ class Api:
             reading = Reading(wanted.lenient, entry_operations(self._door, self._gate.base))
             also = {"also": call.environ.get("chartloop.also")} if type_ != "batch" else {}
             answers = run(call.scope, call.body, reading=reading, **also)
+            tell_nothing(environ, answers)
             return json_answer(response_bundle(type_, answers, self._gate.base, returns=wanted.returns))
 
         def later(call: Call) -> HttpAnswer:
@@ -330,6 +335,10 @@ class Api:
         if jobs is None:
             return self.other(environ, f"{PLACE}/{job}")
         return self._gate.answer(environ, "operation", f"{PLACE}/{job}"[:200], lambda call: work(jobs, call))
+
+    def _page(self, environ: Environ, page: Page, address: str) -> HttpAnswer:
+        tell_nothing(environ, [page])
+        return json_answer(searchset(page, self._gate.base, address))
 
     def _written(self, call: Call, written: Written) -> HttpAnswer:
         return written_answer(written, self._gate.base, preferences(call.environ))

@@ -6,9 +6,10 @@ import json
 
 import pytest
 
+from chartloop.kernel import even_answers
 from chartloop.kernel.db import Database
 from fhir_server.store import Store
-from tests.integration.attacks.conftest import NOT_HERS, PEOPLE, Door, said
+from tests.integration.attacks.conftest import NOT_HERS, PEOPLE, Door, Json, said
 
 SPELLINGS = [
     "Observation/secret/", "Observation//secret", "//Observation/secret", "./Observation/secret", "Observation/../Observation/secret", "Observation/%2e%2e/Observation/secret", "%4Fbservation/secret",
@@ -132,6 +133,39 @@ def test_what_is_forbidden_asks_the_database_what_is_missing_asks(database: Data
                          ("GET", "Observation/{}/$meta"), ("PUT", "Observation/{}"), ("PATCH", "Observation/{}"), ("DELETE", "Observation/{}")]:  # fmt: skip
         statements(method, path, "nothing")  # what is asked once and kept is asked now
         assert statements(method, path, closed) == statements(method, path, "nothing"), (method, path)
+
+
+def reading(count: int, id_: str) -> Json:
+    return {"resourceType": "Bundle", "type": "batch", "entry": [{"request": {"method": "GET", "url": f"Observation/{id_}"}}] * count}
+
+
+@pytest.mark.conformance("Attacks", "41: what is forbidden leaves at the moment at which what does not exist leaves")
+@pytest.mark.parametrize("who", ["ada", "stranger"])
+def test_what_is_forbidden_leaves_when_what_is_missing_leaves(door: Door, monkeypatch: pytest.MonkeyPatch, who: str) -> None:
+    parts: list[int] = []
+    monkeypatch.setattr(even_answers, "rest_s", lambda _took_s, number: parts.append(int(number)) or 0.0)
+
+    def held(method: str, path: str, body: object = None, **headers: str) -> list[int]:
+        parts.clear()
+        door(who, method, path, body, **headers)
+        return list(parts)
+
+    for id_ in ("secret", "nothing"):
+        gets = [f"Observation/{id_}", f"Observation/{id_}/_history/1", f"Observation/{id_}/_history", f"Observation?_id={id_}", f"Observation?_id={id_}&_summary=count",
+                f"?_type=Observation&_id={id_}", f"Patient/p1/Observation?_id={id_}", f"Patient?_has:Observation:patient:_id={id_}", f"Observation/{id_}/$meta"]  # fmt: skip
+        assert [held("GET", path) for path in gets] == [[1]] * len(gets), id_
+        assert held("PUT", f"Observation/{id_}", {"resourceType": "Observation", "id": id_, "status": "final", "code": {"text": "x"}}) == [1]
+        assert held("PATCH", f"Observation/{id_}", [], Content_Type="application/json-patch+json") == [1]
+        assert held("DELETE", f"Observation/{id_}") == [1]
+        assert held("DELETE", f"Observation?_id={id_}") == [1]
+        assert held("POST", "", reading(20, id_)) == [20], "each entry has its step, so that many do not add up to one"
+
+
+def test_what_shows_something_leaves_at_once(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(even_answers, "rest_s", lambda *_: pytest.fail("it was held back"))
+    for path in ("Observation/o1", "Observation?_id=o1", "Observation?_id=o1&_summary=count", "Observation/o1/_history", "Patient?_id=p1&_revinclude=Observation:patient"):
+        assert door("ada", "GET", path).status_code == 200
+    assert door("ada", "POST", "", reading(2, "o1")).status_code == 200
 
 
 def test_everybody_of_the_tests_is_somebody(store: Store) -> None:
