@@ -19,7 +19,7 @@ test: $(VENV)/.test
 	$(COVERAGE) run -m pytest -n 2 --durations=10 -m "not long and not browser"
 
 test-long: $(VENV)/.long
-	$(COVERAGE) run -m pytest -n 2 --dist loadfile -m "long or browser"
+	$(PYTEST) -n 2 --dist loadfile --durations=25 -m "long or browser"
 
 check: $(VENV)/.check
 	$(PY) -m ruff check .
