@@ -99,8 +99,13 @@ def cors_headers(origin: str, allowed: Collection[str], *, preflight: bool = Fal
     return headers
 
 
+def _by_name(headers: Iterable[tuple[str, str]]) -> list[tuple[str, tuple[str, str]]]:
+    return [(header[0].lower(), header) for header in headers]
+
+
 def with_common_headers(app: WsgiApp, *, origins: Collection[str] = (), defaults: Mapping[str, str] = API_HEADERS) -> WsgiApp:
     """Wrap an application: request id, security headers where it set none of its own, CORS and its preflight."""
+    usual = _by_name(defaults.items())
 
     def wrapped(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         environ["chartloop.request_id"] = environ.get("chartloop.request_id") or request_id(environ)
@@ -115,7 +120,7 @@ def with_common_headers(app: WsgiApp, *, origins: Collection[str] = (), defaults
             present = {name.lower() for name, _ in headers}
             # What the application said itself stands alone: a browser refuses an answer that allows an origin twice.
             # Vary is a list: what CORS adds stands beside what it said.
-            added = [(name, value) for name, value in (*defaults.items(), *ours) if name == "Vary" or name.lower() not in present]
+            added = [header for name, header in (*usual, *_by_name(ours)) if name == "vary" or name not in present]
             return start_response(status, [*headers, *added], *rest)
 
         return app(environ, start)

@@ -7,6 +7,7 @@ import re
 import stat
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,6 +85,13 @@ def test_the_fake_clock_moves_when_told(fake_clock: FakeClock) -> None:
     before, start = clock.now_us(), clock.monotonic_s()
     fake_clock.advance(1.5)
     assert (clock.now_us() - before, clock.monotonic_s() - start) == (1_500_000, 1.5)
+
+
+def test_the_id_of_a_request_is_a_random_uuid() -> None:
+    made = [uuid.UUID(ids.request_id()) for _ in range(1000)]
+    assert len(set(made)) == 1000
+    assert {(each.version, each.variant) for each in made} == {(4, uuid.RFC_4122)}
+    assert {str(each)[19] for each in made} == set("89ab")
 
 
 def test_a_public_id_fits_a_fhir_id_and_is_random() -> None:
