@@ -81,7 +81,7 @@ def test_an_operator_looks_after_the_system(tmp_path: Path, page: "Page") -> Non
                 break
             page.wait_for_timeout(250)
         assert "never" not in row.inner_text(), "a paused job runs when it is asked for"
-        assert "4711" not in page.content()
+        assert "mrn-4711" not in page.content()
         page.get_by_role("link", name="refresh every 15 s").click()
         assert page.locator("meta[http-equiv=refresh]").get_attribute("content") == "15"
         picture(page, "operations-later")
