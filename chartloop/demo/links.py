@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 from rich.console import Console
 
@@ -29,8 +30,9 @@ def print_links(demo: Demo, console: Console) -> None:
         who = ["--role", role, "--user", demo.user_of(role), "--display", display]
         arguments = ["ehr", "link", "--data", str(demo.data), *who, "--base-url", demo.server, "--json"]
         _line(console, role, json.loads(command(arguments))["url"], what)
-    _line(console, "operations", f"{demo.server}/operations", f"opened by: chartloop ehr link --data {demo.data} --role system-operator")
-    _line(console, "FHIR API", demo.fhir_base, f"a token: chartloop token --data {demo.data} --role ROLE")
+    data = shlex.quote(str(demo.data))  # to be copied into a shell
+    _line(console, "operations", f"{demo.server}/operations", f"opened by: chartloop ehr link --data {data} --role system-operator")
+    _line(console, "FHIR API", demo.fhir_base, f"a token: chartloop token --data {data} --role ROLE")
     _line(console, "SMART", f"{demo.server}/.well-known/smart-configuration", "")
     _line(console, "CDS Hooks", f"{demo.server}/cds-services", "")
     _line(console, "telemetry", f"{demo.server}/intake/telemetry/{{apple-health,dexcom,open-mhealth}}?subject=Patient/ID", "")
