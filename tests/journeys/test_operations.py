@@ -1,6 +1,7 @@
 """An operator in a real browser: the page as it is, a job paused and run, a dead letter retried and another dropped."""
 
 import json
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,7 +82,7 @@ def test_an_operator_looks_after_the_system(tmp_path: Path, page: "Page") -> Non
                 break
             page.wait_for_timeout(250)
         assert "never" not in row.inner_text(), "a paused job runs when it is asked for"
-        assert "mrn-4711" not in page.content()
+        assert not re.search(r"(?<!\d)4711", page.content())
         page.get_by_role("link", name="refresh every 15 s").click()
         assert page.locator("meta[http-equiv=refresh]").get_attribute("content") == "15"
         picture(page, "operations-later")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -31,7 +32,7 @@ def test_another_spelling_of_an_address_shows_nothing_more(door: Door, who: str)
             answer = door(who, method, spelling)
             assert answer.status_code < 500, spelling
             assert b'"id":"secret"' not in answer.data, spelling
-            assert b'"value":150' not in answer.data, spelling
+            assert not re.search(rb"(?<![\d.])150", answer.data), spelling
 
 
 @pytest.mark.conformance("Attacks", "57: operations that are not built answer 404 everywhere and say nothing of what is stored; $validate is decided like what it tries")
