@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from itertools import cycle
 from pathlib import Path
 
-from bench.bench_fhir import CREATE, start_server
+from bench.bench_fhir import CREATE, THREADS, start_server
 from bench.fhir_app import OPERATOR, open_tables
 from bench.load import drive, request
 from bench.machine import fdatasyncs_per_second, machine
@@ -34,7 +34,7 @@ class Side:
         database = open_tables(url)
         self.token = database.write(lambda tx: auth.issue(tx, OPERATOR, 36_000))
         database.close()
-        server, self.port = start_server(url, home, 32, without=without)
+        server, self.port = start_server(url, home, THREADS, without=without)
         self._pid = server.pid
         open_.callback(server.wait)
         open_.callback(server.terminate)

@@ -21,8 +21,11 @@ from bench.load import Run, drive, request
 from bench.machine import fdatasyncs_per_second, machine
 from chartloop.kernel import auth
 from chartloop.kernel.config import corpus_directory
+from chartloop.kernel.settings_sections import ServerSettings
 
 SEED = 7
+THREADS = ServerSettings().threads
+"""Of a server, as in the product."""
 CODES = ("29463-7", "8302-2", "8867-4", "9279-1", "8310-5", "2708-6", "85354-9", "2339-0", "718-7", "4548-4")
 CREATE = (
     b'{"resourceType":"Observation","status":"final","category":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/observation-category",'
@@ -40,7 +43,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--patients", type=int, default=200, help="synthetic patients for the searches")
     parser.add_argument("--observations", type=int, default=100, help="observations of each")
     parser.add_argument("--seconds", type=float, default=8.0, help="length of each run")
-    parser.add_argument("--threads", type=int, default=32, help="blocking threads of the server; the product's own default")
+    parser.add_argument("--threads", type=int, default=THREADS, help="blocking threads of the server")
     parser.add_argument("--many-cores", action="store_true", help="let the server's threads run on every core")
     parser.add_argument("--directory", type=Path, help="where the store and its journal go")
     return parser.parse_args()

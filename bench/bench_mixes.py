@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
-from bench.bench_fhir import say, start_server, synthetic_bundle
+from bench.bench_fhir import THREADS, say, start_server, synthetic_bundle
 from bench.fhir_app import OPERATOR, open_tables
 from bench.load import Run, drive, request
 from bench.machine import fdatasyncs_per_second, machine
@@ -111,7 +111,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each run")
     parser.add_argument("--database", default="")
-    parser.add_argument("--threads", type=int, default=32)
+    parser.add_argument("--threads", type=int, default=THREADS)
     parser.add_argument("--directory", type=Path)
     said = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="chartloop-mixes-", dir=said.directory))

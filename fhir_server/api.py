@@ -202,9 +202,7 @@ class Api:
         """Answer DELETE Type/id."""
 
         def work(call: Call) -> HttpAnswer:
-            written = self._door.delete(call.scope, type_, id_, if_match=if_match(call.environ))
-            tell_nothing(environ, [written])
-            return deleted_answer(written, preferences(call.environ))
+            return self._deleted(environ, self._door.delete(call.scope, type_, id_, if_match=if_match(call.environ)))
 
         return self._do(environ, "delete", type_, id_, work)
 
@@ -212,9 +210,7 @@ class Api:
         """Answer DELETE Type?criteria."""
 
         def work(call: Call) -> HttpAnswer:
-            written = self._door.conditional_delete(call.scope, type_, call.query, if_match=if_match(call.environ))
-            tell_nothing(environ, [written])
-            return deleted_answer(written, preferences(call.environ))
+            return self._deleted(environ, self._door.conditional_delete(call.scope, type_, call.query, if_match=if_match(call.environ)))
 
         return self._conditional(environ, "delete", type_, work)
 
@@ -339,6 +335,10 @@ class Api:
     def _page(self, environ: Environ, page: Page, address: str) -> HttpAnswer:
         tell_nothing(environ, [page])
         return json_answer(searchset(page, self._gate.base, address))
+
+    def _deleted(self, environ: Environ, written: Written) -> HttpAnswer:
+        tell_nothing(environ, [written])
+        return deleted_answer(written, preferences(environ))
 
     def _written(self, call: Call, written: Written) -> HttpAnswer:
         return written_answer(written, self._gate.base, preferences(call.environ))

@@ -10,9 +10,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain, islice
-from types import TracebackType
 from typing import TypeVar
 
 import psycopg
@@ -21,7 +20,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 
 from chartloop.kernel.db_inserts import ROWS, for_rows
-from chartloop.kernel.db_session import Database, Params, Row, Session, Tx, run_actions
+from chartloop.kernel.db_session import Database, Params, ReadBlock, Row, Session, Tx, run_actions
 from chartloop.kernel.errors import ChartloopError, Conflict, Invalid, Unavailable
 from chartloop.kernel.vault.columns import Columns
 
@@ -163,39 +162,6 @@ class _Pool:
                 self._free.pop().connection.close()
 
 
-class _Read(AbstractContextManager[Session]):
-    """A block of reads; a block inside another one of the same thread uses the same connection."""
-
-    def __init__(self, database: "PostgresqlDatabase", *, snapshot: bool) -> None:
-        self._database = database
-        self._snapshot = snapshot
-
-    def __enter__(self) -> Session:
-        local = self._database.local
-        outer: PostgresqlSession | None = getattr(local, "reader", None)
-        self._outermost = outer is None
-        if outer is not None:
-            return outer
-        session = self._database.readers.take()
-        if self._snapshot:
-            try:
-                session.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            except BaseException:
-                self._database.readers.give(session)
-                raise
-        local.reader = session
-        return session
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if not self._outermost:
-            return
-        session, self._database.local.reader = self._database.local.reader, None
-        if self._snapshot or session.connection.info.transaction_status:
-            with suppress(psycopg.Error):
-                session.connection.rollback()
-        self._database.readers.give(session)
-
-
 class PostgresqlDatabase(Database):
     """A PostgreSQL database."""
 
@@ -209,8 +175,8 @@ class PostgresqlDatabase(Database):
         except psycopg.ProgrammingError:
             raise Invalid("The database URL cannot be read.") from None
         self._url = url
-        self.local = threading.local()
-        self.readers = _Pool(self._connect, connections, self.columns)
+        self._local = threading.local()
+        self._readers = _Pool(self._connect, connections, self.columns)
         self._writers = _Pool(self._connect, connections, self.columns)
         self._refuse_unsafe()
 
@@ -232,7 +198,23 @@ class PostgresqlDatabase(Database):
 
     def read(self, *, snapshot: bool = False) -> AbstractContextManager[Session]:
         """Open a block of reads."""
-        return _Read(self, snapshot=snapshot)
+        return ReadBlock(self._local, partial(self._begin, snapshot=snapshot), self._end)
+
+    def _begin(self, *, snapshot: bool) -> PostgresqlSession:
+        session = self._readers.take()
+        if snapshot:
+            try:
+                session.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            except BaseException:
+                self._readers.give(session)
+                raise
+        return session
+
+    def _end(self, session: PostgresqlSession) -> None:
+        if session.connection.info.transaction_status:
+            with suppress(psycopg.Error):
+                session.connection.rollback()
+        self._readers.give(session)
 
     def write(self, work: Callable[[Tx], T]) -> T:
         """Do work in one transaction, again when it collides with another."""
@@ -270,5 +252,5 @@ class PostgresqlDatabase(Database):
 
     def close(self) -> None:
         """Let go of every connection that is not in use."""
-        self.readers.close()
+        self._readers.close()
         self._writers.close()

@@ -5,6 +5,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import MetaData
@@ -63,6 +64,34 @@ class Tx(Session):
     @abstractmethod
     def after_commit(self, action: Callable[[], None]) -> None:
         """Run a short action once the transaction is durable; it must not use the database."""
+
+
+S = TypeVar("S", bound=Session)
+
+
+class ReadBlock(AbstractContextManager[S]):
+    """A block of reads; a block inside another one of the same thread reads through the same session, and so in the same snapshot."""
+
+    def __init__(self, local: threading.local, begin: Callable[[], S], end: Callable[[S], None]) -> None:
+        """Take where the thread's open session is kept, under `reader`, what opens one and what lets go of it."""
+        self._local = local
+        self._begin = begin
+        self._end = end
+        self._outermost = False
+
+    def __enter__(self) -> S:
+        """Give the session that is open, or open one."""
+        reader: S | None = getattr(self._local, "reader", None)
+        if reader is None:
+            reader = self._local.reader = self._begin()
+            self._outermost = True
+        return reader
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Let go of the session that this block opened."""
+        if self._outermost:
+            reader, self._local.reader = self._local.reader, None
+            self._end(reader)
 
 
 class Database(ABC):

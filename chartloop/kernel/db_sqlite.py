@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
 from itertools import chain, islice
 from pathlib import Path
-from types import TracebackType
 from typing import TypeVar
 
 from chartloop.kernel.db_inserts import ROWS, for_rows
 from chartloop.kernel.db_queue import WriteQueue
-from chartloop.kernel.db_session import Database, Params, Row, Session, Tx
+from chartloop.kernel.db_session import Database, Params, ReadBlock, Row, Session, Tx
 from chartloop.kernel.errors import ChartloopError, Conflict, Unavailable
 from chartloop.kernel.vault.columns import Columns
 
@@ -120,37 +119,6 @@ class SqliteSession(Tx):
             self.connection.close()
 
 
-class _Read(AbstractContextManager[Session]):
-    """A block of reads in one snapshot; a block inside another one of the same thread sees the same snapshot."""
-
-    __slots__ = ("_database", "_outermost")
-
-    def __init__(self, database: "SqliteDatabase") -> None:
-        self._database = database
-        self._outermost = False
-
-    def __enter__(self) -> Session:
-        local = self._database.local
-        outer: SqliteSession | None = getattr(local, "reader", None)
-        if outer is not None:
-            return outer
-        reader = self._database.take()
-        try:
-            reader.one("BEGIN")
-        except BaseException:
-            self._database.give(reader)
-            raise
-        self._outermost, local.reader = True, reader
-        return reader
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if not self._outermost:
-            return
-        local = self._database.local
-        reader, local.reader = local.reader, None
-        self._database.give(reader)
-
-
 class SqliteDatabase(Database):
     """A SQLite file, written by one thread of this process."""
 
@@ -162,7 +130,7 @@ class SqliteDatabase(Database):
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._busy_timeout_s = busy_timeout_s
-        self.local = threading.local()
+        self._local = threading.local()
         self._free: deque[SqliteSession] = deque()
         self._closed = False
         self._writer = SqliteSession(self._connect(cache_kib=64 * 1024), self.columns)
@@ -199,20 +167,29 @@ class SqliteDatabase(Database):
 
     def read(self, *, snapshot: bool = False) -> AbstractContextManager[Session]:
         """Open a block that reads one snapshot."""
-        return _Read(self)
+        return ReadBlock(self._local, self._begin, self._give)
 
     def one(self, sql: str, params: Params = ()) -> Row | None:
         """Return the first row of one statement; it needs no BEGIN and ROLLBACK around it, and sees the snapshot that is open, if one is."""
-        outer: SqliteSession | None = getattr(self.local, "reader", None)
+        outer: SqliteSession | None = getattr(self._local, "reader", None)
         if outer is not None:
             return outer.one(sql, params)
-        reader = self.take()
+        reader = self._take()
         try:
             return reader.one(sql, params)
         finally:
-            self.give(reader)
+            self._give(reader)
 
-    def take(self) -> SqliteSession:
+    def _begin(self) -> SqliteSession:
+        reader = self._take()
+        try:
+            reader.one("BEGIN")
+        except BaseException:
+            self._give(reader)
+            raise
+        return reader
+
+    def _take(self) -> SqliteSession:
         """Take the connection that was used last, whose pages are still near the processor; open one where every other is in use."""
         if self._closed:
             raise Unavailable("The database is closed.")
@@ -221,7 +198,7 @@ class SqliteDatabase(Database):
         except IndexError:
             return SqliteSession(self._connect(cache_kib=_READER_CACHE_KIB), self.columns)
 
-    def give(self, reader: SqliteSession) -> None:
+    def _give(self, reader: SqliteSession) -> None:
         """Let the snapshot of a connection go, and keep it for the next."""
         if reader.connection.in_transaction:
             reader.connection.execute("ROLLBACK")

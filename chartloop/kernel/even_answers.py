@@ -46,8 +46,7 @@ def with_even_answers(app: WsgiApp) -> WsgiApp:
             return start_response(status, *rest)
 
         body = app(environ, start)
-        parts = environ.get(_NOTHING, 0) or refused
-        if parts:
+        if parts := environ.get(_NOTHING) or int(refused):
             time.sleep(rest_s(clock.perf_s() - began_s, parts) + secrets.randbelow(CHANCE_US) / 1e6)
         return body
 
