@@ -1,15 +1,16 @@
-"""What every journey does with a page: enter the demo EHR as somebody, and keep a picture."""
+"""What every journey does with a page: enter the demo EHR as somebody, wait for what it shows, and keep a picture."""
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chartloop.demo.parts import Demo
 from chartloop.demo.processes import command
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
+PATIENCE_MS = 30_000
 PICTURES = Path(__file__).resolve().parents[2] / "build" / "screenshots"
 
 
@@ -19,6 +20,18 @@ def entered(page: "Page", demo: Demo, role: str) -> "Page":
     arguments = ["ehr", "link", "--data", str(demo.data), "--role", role, "--user", demo.user_of(role), "--display", f"{name['given'][0]} {name['family']}"]
     page.goto(json.loads(command([*arguments, "--base-url", demo.server, "--json"]))["url"])
     return page
+
+
+def expect(seen: "Locator | Page") -> Any:
+    """Playwright's `expect`: what is said about the page may become true in half a minute.
+
+    A click returns when the next page begins, and its end may still be on the way: `assert page.locator(…).count() == 30` asks too early on a
+    machine that is busy. Imported here, because the tests are collected where no browser is installed.
+    """
+    from playwright.sync_api import expect as waiting
+
+    waiting.set_options(timeout=PATIENCE_MS)
+    return waiting(seen)
 
 
 def picture(page: "Page", name: str, *, full: bool = False) -> None:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
 from chartloop.demo.processes import Parts, command
 from chartloop.kernel.clock import now_us
-from tests.journeys.pages import picture
+from tests.journeys.pages import expect, picture
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -108,7 +108,7 @@ def test_a_person_sets_up_an_authenticator_app_and_logs_in_with_it(page: "Page",
     page.fill(".code-field", app.generate(now_us() // 1_000_000 + 30).decode())
     page.click("button:has-text('Go on')")
     page.wait_for_url("**/ehr/patients")
-    assert page.inner_text(".who a") == "Ada Łoś"
+    expect(page.locator(".who a")).to_have_text("Ada Łoś")
     left(page, server)
     typed(page, server, "ada", "/ehr/patients")
     page.click("summary")
@@ -129,7 +129,7 @@ def test_a_person_adds_a_passkey_and_logs_in_with_it(page: "Page", server: Serve
     page.click("text=I have kept them")
     page.wait_for_url("**/account/")
     picture(page, "account", full=True)
-    assert "Ward laptop" in page.inner_text("main")
+    expect(page.locator("main")).to_contain_text("Ward laptop")
     left(page, server)
     typed(page, server, "bo", "/ehr/claims")
     picture(page, "second-step")
@@ -140,7 +140,7 @@ def test_a_person_adds_a_passkey_and_logs_in_with_it(page: "Page", server: Serve
     typed(page, server, "bo", "/ehr/claims")
     page.click("button:has-text('Use your passkey')")
     page.wait_for_selector("text=Nothing was shown. Try again.")
-    assert page.url.endswith("/login/second")
+    expect(page).to_have_url(f"{server.root}/login/second")
 
 
 def test_where_a_login_comes_from_is_in_the_audit_log(page: "Page", server: Server) -> None:

@@ -14,7 +14,7 @@ from chartloop.demo.scripted_coder import OPEN_REVIEWS
 from chartloop.demo.steps import Steps
 from chartloop.demo.visiting import send_visits
 from chartloop.kernel.clock import monotonic_s
-from tests.journeys.pages import entered, picture
+from tests.journeys.pages import entered, expect, picture
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -114,9 +114,9 @@ def test_a_coder_decides_in_the_browser_and_the_claim_is_paid(demo: Demo, visit:
     while biller.locator("li.done", has_text="Payment").count() == 0:
         assert monotonic_s() < deadline, biller.locator(".trace").inner_text()
         biller.reload()
-    assert biller.locator("li.open").count() == 0
+    expect(biller.locator("li.open")).to_have_count(0)
     picture(biller, "loop-paid")
-    assert "Interchange" in biller.locator(".banner").inner_text()
+    expect(biller.locator(".banner")).to_contain_text("Interchange")
 
 
 def reviewed_task_claim(demo: Demo) -> str:

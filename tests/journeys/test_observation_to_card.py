@@ -13,7 +13,7 @@ from chartloop.demo.researching import rows_of
 from chartloop.demo.run import Options
 from chartloop.demo.steps import Steps
 from chartloop.demo.visiting import Visits, send_visits
-from tests.journeys.pages import entered, picture
+from tests.journeys.pages import entered, expect, picture
 from tests.unit.kernel.consumers import eventually
 
 if TYPE_CHECKING:
@@ -60,18 +60,18 @@ def test_what_came_over_mllp_is_on_the_card_and_explained(page: "Page", clinic: 
     entered(page, demo, "clinician")
     frame = cards(page, demo, patient)
     frame.get_by_role("heading", name="10-year risk of stroke").first.wait_for()
-    assert frame.get_by_text("made-up people").count()  # the trained model says where its labels came from
-    assert frame.get_by_text("In the model").first.is_visible()
+    expect(frame.get_by_text("made-up people").first).to_be_attached()  # the trained model says where its labels came from
+    expect(frame.get_by_text("In the model").first).to_be_visible()
     picture(page, "card")
     frame.get_by_text("Set aside …").first.click()
     frame.get_by_role("button", name="Already addressed").first.click()
     frame.get_by_text("Already addressed").first.wait_for()
     cards(page, demo, patient).get_by_role("button", name="How this was calculated").first.click()
     page.get_by_role("heading", name="10-year risk of stroke").wait_for()
-    assert page.locator("svg.waterfall rect.bar").count() >= 6
+    expect(page.locator("svg.waterfall rect.bar").nth(5)).to_be_visible()
     picture(page, "explanation", full=True)
     page.goto(f"{demo.server}/cds-services/models/prevent-stroke-10y")
-    assert page.locator("dl, table").first.is_visible()
+    expect(page.locator("dl, table").first).to_be_visible()
     picture(page, "model-label")
 
 
@@ -85,4 +85,4 @@ def test_a_researcher_finds_what_followed_and_no_chart(page: "Page", clinic: tup
     page.get_by_role("table").first.wait_for()
     picture(page, "research")
     assert page.goto(f"{demo.server}/ehr/patients/{patient.removeprefix('Patient/')}").status in (403, 404)
-    assert page.get_by_text(visits.visits[0].person.family).count() == 0
+    expect(page.get_by_text(visits.visits[0].person.family)).to_have_count(0)

@@ -13,7 +13,7 @@ from chartloop.web import build_wsgi
 from omop_bridge.database import open_cdm, open_lineage
 from smart_apps.sessions import Sessions
 from tests.integration.omop.rows import measurement, person, put
-from tests.journeys.pages import picture
+from tests.journeys.pages import expect, picture
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -59,14 +59,15 @@ def test_a_researcher_goes_from_the_link_to_a_row_and_not_to_the_chart(browser: 
     context.add_init_script(WATCH)
     page = context.new_page()
     page.goto(link("researcher"))
-    assert page.url == f"{base}/omop"
+    expect(page).to_have_url(f"{base}/omop")
     page.get_by_role("link", name="measurement", exact=True).click()
     page.get_by_role("link", name="Next page").click()
-    assert page.get_by_role("row").count() == 30
+    expect(page.get_by_role("row")).to_have_count(30)
     page.get_by_role("link", name="First page").click()
     page.get_by_role("link", name="1", exact=True).first.click()
-    page.get_by_text("Systolic blood pressure").wait_for()
-    assert page.get_by_text("is not open to your role").is_visible()
+    expect(page.get_by_text("Systolic blood pressure")).to_be_visible()
+    expect(page.get_by_text("is not open to your role")).to_be_visible()
+    page.wait_for_load_state()
     assert "Observation/o1" not in page.content()
     for path in ("/omop", "/omop/tables/measurement", "/omop/tables/measurement/1"):
         page.goto(base + path)
@@ -74,7 +75,7 @@ def test_a_researcher_goes_from_the_link_to_a_row_and_not_to_the_chart(browser: 
         assert page.evaluate("window.violation") is None
         picture(page, f"omop-{width}{path.replace('/', '-')}", full=True)
     assert page.goto(f"{base}/ehr/patients").status in (200, 403)
-    assert page.get_by_role("row").count() == 0
+    expect(page.get_by_role("row")).to_have_count(0)
     assert page.goto(f"{base}/fhir/Patient").status == 403  # signed in, and no right to any chart
     context.close()
 
@@ -85,6 +86,6 @@ def test_a_privacy_officer_sees_where_a_row_came_from(browser: "Browser", house)
     page = context.new_page()
     page.goto(link("privacy-officer"))
     page.goto(f"{base}/omop/tables/measurement/1")
-    page.get_by_text("Observation/o1").wait_for()
-    assert page.get_by_text("component[0]").is_visible()
+    expect(page.get_by_text("Observation/o1")).to_be_visible()
+    expect(page.get_by_text("component[0]")).to_be_visible()
     context.close()

@@ -9,7 +9,7 @@ import pytest
 
 from smart_apps.coder_app.review import OUTPUT_SYSTEM
 from tests.journeys import chart
-from tests.journeys.pages import picture
+from tests.journeys.pages import expect, picture
 from tests.journeys.review_world import World, review_world
 
 if TYPE_CHECKING:
@@ -64,9 +64,9 @@ def test_a_coder_reviews_a_chart_from_launch_to_submission(page: "Page", world: 
     assert session["httpOnly"]
     assert session["sameSite"] == "Lax"
     assert world.fhir.resources["Task/t1"]["owner"] == {"reference": "Practitioner/7"}
-    assert page.locator("mark.current").inner_text() == "Acute on chronic systolic heart failure"
-    assert page.locator(".chartloop-note b").count() == 0  # markup in a note stays text
-    assert page.locator(".chartloop-note").inner_text().strip() == chart.NOTE.strip()
+    expect(page.locator("mark.current")).to_have_text("Acute on chronic systolic heart failure")
+    expect(page.locator(".chartloop-note")).to_have_js_property("textContent", chart.NOTE)
+    expect(page.locator(".chartloop-note b")).to_have_count(0)  # markup in a note stays text
     picture(page, "review")
 
     page.keyboard.press("a")
@@ -158,7 +158,7 @@ def test_a_task_in_other_hands_can_be_read_and_not_decided(page: "Page", world: 
     world.fhir.put({**chart.task(), "status": "in-progress", "owner": {"reference": "Practitioner/8"}})
     launched(page, world)
     page.get_by_text("Somebody else works on this task").wait_for()
-    assert page.get_by_role("button", name=re.compile("Submit decisions")).is_disabled()
+    expect(page.get_by_role("button", name=re.compile("Submit decisions"))).to_be_disabled()
     assert world.fhir.writes == []
 
 
