@@ -143,6 +143,17 @@ def test_a_person_adds_a_passkey_and_logs_in_with_it(page: "Page", server: Serve
     expect(page).to_have_url(f"{server.root}/login/second")
 
 
+def test_a_passkey_can_be_asked_for_as_soon_as_its_script_is_there_and_not_before(page: "Page", server: Server) -> None:
+    chosen(page, server, "di")
+    page.route("**/passkey.js", lambda route: route.abort())
+    page.goto(f"{server.root}/account/passkey")
+    button = page.get_by_role("button", name="Add it")
+    expect(button).to_be_disabled()
+    page.unroute("**/passkey.js")
+    page.reload()
+    expect(button).to_be_enabled()
+
+
 def test_where_a_login_comes_from_is_in_the_audit_log(page: "Page", server: Server) -> None:
     chosen(page, server, "cy")
     token = command(["token", "--role", "auditor", "--data", str(server.data)]).strip()

@@ -5,7 +5,6 @@
   if (!form) return;
   const say = (text) => { form.querySelector("[role=status]").textContent = text; };
   if (!window.PublicKeyCredential || !navigator.credentials) {
-    form.querySelector("button").disabled = true;
     say("This browser knows no passkeys.");
     return;
   }
@@ -44,4 +43,5 @@
       say(error.name === "InvalidStateError" ? "This device has a passkey for you already." : "Nothing was shown. Try again.");
     }
   });
+  form.querySelector("button").disabled = false; // until here a click would have sent the form without an answer
 })();
