@@ -144,6 +144,7 @@ def test_private_addresses_are_not_called(url):
 @pytest.mark.conformance("What must be real underneath", "lanes: a hanging key or payer delays no other")
 def test_a_hanging_payer_delays_no_other(world, wire, tmp_path):
     wire.mode = "hang"
+    world.limits["P1"] = Limits(timeout_s=25)
     other = WirePayer()
     try:
         world.payer("P2", other.address, number="2")
@@ -156,7 +157,7 @@ def test_a_hanging_payer_delays_no_other(world, wire, tmp_path):
                 world.outbox.publish(tx, "InterchangeQueued", f"interchange/{n}", key="payer/P2")
 
         world.db.write(queue)
-        world.until(lambda: len(other.received) == 5, timeout_s=2.5)
+        world.until(lambda: len(other.received) == 5)
         assert state(world) == "sending"
     finally:
         other.stop()

@@ -77,6 +77,8 @@ def test_what_was_acknowledged_survives_a_kill(database_url, after_s):
     threads = [threading.Thread(target=send, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
+    while not acknowledged and any(thread.is_alive() for thread in threads):
+        time.sleep(0.01)
     time.sleep(after_s)
     os.kill(process.pid, signal.SIGKILL)
     for thread in threads:

@@ -73,7 +73,7 @@ def test_a_reader_opens_it_while_a_rebuild_holds_the_write_lock(tmp_path):
         tx.run("DELETE FROM cdm_source")
         reader = threading.Thread(target=lambda: done.append(open_cdm(url)))
         reader.start()
-        reader.join(4)
+        reader.join(30)
         if done:
             opened.set()
 

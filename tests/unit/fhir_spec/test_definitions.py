@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from importlib import resources
 
@@ -79,15 +77,6 @@ def test_the_facts_hold_no_prose_but_the_words_of_constraints():
     del facts["constraints"]
     words = [text for kind, text in _facts(facts) if kind == "key" or text not in expressions]
     assert [text for text in words if " " in text or len(text) > 90] == []
-
-
-def test_the_definitions_load_in_less_than_a_tenth_of_a_second():
-    code = (
-        "import time, msgspec, zstandard; started = time.process_time(); "
-        "from fhir_server.spec.definitions import r4; r4().elements('Patient'); print(time.process_time() - started)"
-    )
-    seconds = min(float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout) for _ in range(3))
-    assert seconds < 0.1
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ class Recorder:
             self.seen.append(event.subject)
 
 
-def eventually(condition: Callable[[], bool], timeout_s: float = 10.0) -> bool:
+def eventually(condition: Callable[[], bool], timeout_s: float = 30.0) -> bool:
     """Wait until something is true."""
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:

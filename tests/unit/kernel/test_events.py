@@ -66,7 +66,7 @@ def test_events_of_one_key_come_in_their_order(database: Database, outbox: Outbo
     worker = start(recorder)
     for number in range(0, 60, 3):
         _publish(database, outbox, *(f"Observation/{n}" for n in range(number, number + 3)))
-    assert worker.idle(10)
+    assert worker.idle(30)
     assert recorder.seen == [f"Observation/{n}" for n in range(60)]
 
 
@@ -83,7 +83,7 @@ def test_an_event_of_a_transaction_that_failed_never_comes(database: Database, o
     with pytest.raises(KeyError):
         database.write(fail)
     _publish(database, outbox, "Observation/kept")
-    assert worker.idle(10)
+    assert worker.idle(30)
     assert recorder.seen == ["Observation/kept"]
 
 
@@ -109,7 +109,7 @@ def test_a_consumer_gets_only_the_types_and_subjects_that_it_wants(database: Dat
     worker = start(recorder)
     _publish(database, outbox, "Observation/1", "Claim/1", "ClaimResponse/1")
     database.write(lambda tx: outbox.publish(tx, "ResourceDeleted", "Claim/2", key="Patient/1"))
-    assert worker.idle(10)
+    assert worker.idle(30)
     assert recorder.seen == ["Claim/1"]
 
 
@@ -125,7 +125,7 @@ def test_a_passing_failure_is_tried_again_and_keeps_the_order(database: Database
     recorder.before = fail_twice
     worker = start(recorder)
     _publish(database, outbox, "Observation/1", "Observation/2", "Observation/3")
-    assert worker.idle(10)
+    assert worker.idle(30)
     assert recorder.seen == ["Observation/1", "Observation/2", "Observation/3"]
 
 
@@ -147,7 +147,7 @@ def test_a_poison_event_parks_its_own_key_only_and_tells_that_it_died(
     worker = start(recorder, undertaker)
     _publish(database, outbox, "Observation/1", "Observation/poison", "Observation/waits")
     _publish(database, outbox, "Observation/other", key="Patient/2")
-    assert worker.idle(10)
+    assert worker.idle(30)
     assert sorted(recorder.seen) == ["Observation/1", "Observation/other"]
     letters = DeadLetters(database, bus)
     [letter] = letters.list()
@@ -173,7 +173,7 @@ def test_a_dropped_dead_letter_lets_its_key_go_on(database: Database, bus: Bus, 
     recorder.before = poison
     worker = start(recorder)
     _publish(database, outbox, "Observation/poison", "Observation/waits")
-    assert worker.idle(10)
+    assert worker.idle(30)
     letters = DeadLetters(database, bus)
     [letter] = letters.list()
     assert letter.reason == "ValueError in 3 attempts", "no text that could quote a patient"
@@ -192,7 +192,7 @@ def test_later_is_no_failure_however_often(database: Database, bus: Bus, outbox:
     recorder.before = outage
     worker = start(recorder)
     _publish(database, outbox, "Claim/1")
-    assert worker.idle(10)
+    assert worker.idle(30)
     assert recorder.seen == ["Claim/1"]
     assert DeadLetters(database, bus).list() == []
 
@@ -208,7 +208,7 @@ def test_a_hanging_key_does_not_delay_the_others(database: Database, outbox: Out
         _publish(database, outbox, f"Claim/{number}", key=f"payer/{number}")
     assert eventually(lambda: len(recorder.seen) == 5)
     release.set()
-    assert worker.idle(10)
+    assert worker.idle(30)
     assert recorder.seen[5:] == ["Claim/hangs", "Claim/after"]
 
 
@@ -229,9 +229,9 @@ def test_a_replay_delivers_again(database: Database, bus: Bus, outbox: Outbox, s
     recorder = Recorder(database)
     worker = start(recorder)
     _publish(database, outbox, "Observation/1", "Observation/2")
-    assert worker.idle(10)
+    assert worker.idle(30)
     assert bus.replay("recorder", 0) == 2
-    assert worker.idle(10)
+    assert worker.idle(30)
     assert recorder.seen == ["Observation/1", "Observation/2"] * 2
 
 
@@ -265,7 +265,7 @@ def test_events_that_everybody_has_handled_are_forgotten_after_a_while(
     recorder.before = lambda event: None if event.subject != "Observation/poison" else _poison()
     worker = start(recorder)
     _publish(database, outbox, "Observation/1", "Observation/poison", "Observation/waits")
-    assert worker.idle(10)
+    assert worker.idle(30)
     fake_clock.advance(100)
     assert forget_events(database, 200) == 0
     assert forget_events(database, 50) == 2  # the first one, and the news of the dead letter

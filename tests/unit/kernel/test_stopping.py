@@ -106,7 +106,7 @@ def test_a_worker_tells_that_it_lives_and_what_it_tried_again(database: Database
     recorder.before = lambda _event: (_ for _ in ()).throw(OSError) if next(failures) else None
     worker = Worker(database, bus, [recorder], [], SETTINGS)
     worker.start()
-    assert worker.idle(10)
+    assert worker.idle(30)
     with database.read() as session:
         assert signals.workers(session) == 1
     worker.stop()
