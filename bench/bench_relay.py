@@ -1,9 +1,9 @@
 """Measure the way of an event: how fast the relay publishes, and how long it takes from commit to consumer, on each bus.
 
-Run: python -m bench.bench_relay [--events 20000] [--samples 300] [--store sqlite|postgresql] [--bus table|kafka|kinesis ...]
+Run: python -m bench.bench_relay [--events 20000] [--samples 300] [--store sqlite|postgresql] [--bus table|kafka|kinesis|apache-kafka ...]
 
-Kafka is the broker of the tests (Tansu, in memory, on 127.0.0.1), Kinesis is moto's server: neither is what a hospital runs, and the
-disk of a real broker is not in these figures.
+Kafka is the broker of the tests (Tansu, in memory, on 127.0.0.1), Kinesis is moto's server: neither is what a hospital runs. `apache-kafka` is a cluster of
+three with TLS on this machine, from the jars in APACHE_KAFKA_LIBS (tests/integration/bus/apache_kafka.py).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from chartloop.kernel.db import Database, create_tables, open_database
 from chartloop.kernel.streams.leader import Leader
 from chartloop.kernel.streams.opening import open_stream
 from chartloop.kernel.streams.relay import Relay
+from tests.integration.bus.apache_kafka import ApacheKafka
 from tests.integration.bus.brokers import Broker, KinesisServer
 from tests.integration.bus.world import EFFECTS, WORKER, Effects, World, settings_for
 
@@ -128,7 +129,7 @@ def stores(kind: str, stack: ExitStack) -> Iterator[Iterator[Database]]:
 @click.option("--events", default=20_000)
 @click.option("--samples", default=300)
 @click.option("--store", type=click.Choice(["sqlite", "postgresql"]), default="sqlite")
-@click.option("--bus", "buses", type=click.Choice(BUSES), multiple=True, default=BUSES)
+@click.option("--bus", "buses", type=click.Choice([*BUSES, "apache-kafka"]), multiple=True, default=BUSES)
 def main(events: int, samples: int, store: str, buses: tuple[str, ...]) -> None:
     """Measure each bus."""
     print(f"{machine()}, load {os.getloadavg()[0]:.1f}; python -m bench.bench_relay --events {events} --samples {samples} --store {store}; polls every {WORKER.poll_interval_s} s")
@@ -139,6 +140,9 @@ def main(events: int, samples: int, store: str, buses: tuple[str, ...]) -> None:
             count = events if name != "kinesis" else events // 10
             if name == "kafka":
                 url, extra = stack.enter_context(Broker(log)).url, {}
+            elif name == "apache-kafka":
+                cluster = stack.enter_context(ApacheKafka(log.parent))
+                url, extra = cluster.url, cluster.settings
             elif name == "kinesis":
                 os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test")
                 url, extra = "kinesis://us-east-1/TOPIC", {"endpoint": stack.enter_context(KinesisServer(log)).endpoint}

@@ -22,7 +22,8 @@ HEADER = """# Conformance
 
 Written by the tests that ran (`make test test-long`, then `python -m tests.conformance_report docs/conformance.md`); `make check` fails when it differs.
 First the R4 specification, row by row, with the tests that show a row or the reason why it is not supported; then a hundred attacks and what CDS Hooks
-demands for security, in the same way; then the requirements that tests name; then every sentence that the tests hold, by part. “(corpus)” needs the real inputs beside the project.
+demands for security, in the same way; then the requirements that tests name; then every sentence that the tests hold, by part. “(corpus)” needs the real inputs beside the project, “(Apache Kafka)” its jars and Java:
+both are skipped without.
 """
 Rows = dict[str, dict[str, dict[str, str]]]
 
@@ -39,10 +40,18 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
 
 
 def _rows(item: pytest.Item, *, failed: bool) -> list[list[str]]:
-    verdict = "failed" if failed else "corpus" if item.get_closest_marker("corpus") or "corpus" in getattr(item, "fixturenames", ()) else "held"
+    verdict = "failed" if failed else _needs(item) or "held"
     test = re.sub(r"\[.*\]$", "", item.nodeid)
     marked = [[area, statement, test, verdict] for area, statement in (mark.args for mark in item.iter_markers("conformance"))]
     return [*marked, ["", "", test, verdict]]
+
+
+def _needs(item: pytest.Item) -> str:
+    """What a test needs beyond the project, without which it is skipped."""
+    fixtures = getattr(item, "fixturenames", ())
+    if "apache_kafka" in fixtures:
+        return "Apache Kafka"
+    return "corpus" if item.get_closest_marker("corpus") or "corpus" in fixtures else ""
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -57,7 +66,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def read_results() -> Rows:
     """Area -> statement -> test -> verdict, over every run since the last `rm -r build`; a failure wins over anything else."""
     found: Rows = defaultdict(lambda: defaultdict(dict))
-    rank = {"held": 0, "corpus": 1, "failed": 2}
+    rank = {"held": 0, "corpus": 1, "Apache Kafka": 1, "failed": 2}
     for path in sorted(RESULTS.glob("*.json")):
         for area, statement, test, verdict in json.loads(path.read_text()):
             if rank[verdict] >= rank[found[area][statement].get(test, "held")]:
@@ -123,7 +132,7 @@ def _sentences(tests: dict[str, str]) -> list[str]:
 
 
 def _verdict(verdict: str) -> str:
-    return {"failed": " **failed**", "corpus": " (corpus)", "held": ""}[verdict]
+    return {"failed": " **failed**", "held": ""}.get(verdict, f" ({verdict})")
 
 
 def main(arguments: list[str]) -> int:

@@ -47,6 +47,7 @@ class Broker:
     def __init__(self, log: Path, port: int = 0, advertised: int = 0) -> None:
         self.port = port or free_port(0)
         self.advertised = advertised or self.port
+        self.settings: dict[str, object] = {}
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -72,7 +73,7 @@ class Broker:
         with self._log.open("ab") as log:
             environment = {"PATH": os.environ["PATH"], "RUST_LOG": "warn"}
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=self._log.parent)
-        _until_it_answers(lambda: AdminClient({"bootstrap.servers": f"127.0.0.1:{self.port}", "log_level": 0}).list_topics(timeout=1), self._process)
+        until_it_answers(lambda: AdminClient({"bootstrap.servers": f"127.0.0.1:{self.port}", "log_level": 0}).list_topics(timeout=1), self._process)
 
     def stop(self) -> None:
         if self._process is not None:
@@ -93,7 +94,7 @@ class KinesisServer:
         with self._log.open("ab") as log:
             command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        _until_it_answers(lambda: httpx.get(f"{self.endpoint}/moto-api/data.json", trust_env=False, timeout=1), self._process)
+        until_it_answers(lambda: httpx.get(f"{self.endpoint}/moto-api/data.json", trust_env=False, timeout=1), self._process)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -101,7 +102,7 @@ class KinesisServer:
         self._process.wait()
 
 
-def _until_it_answers(ask, process: subprocess.Popen[bytes], timeout_s: float = 30.0) -> None:
+def until_it_answers(ask, process: subprocess.Popen[bytes], timeout_s: float = 30.0) -> None:
     deadline = time.monotonic() + timeout_s
     while True:
         with suppress(Exception):

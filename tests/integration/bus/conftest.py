@@ -7,14 +7,26 @@ import pytest
 
 from chartloop.kernel.db import create_tables, open_database
 
+from .apache_kafka import LIBS, ApacheKafka
 from .brokers import Broker, KinesisServer
 from .world import EFFECTS, World, settings_for
 
 
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker | ApacheKafka]:
+    if LIBS:
+        yield request.getfixturevalue("apache_kafka")
+        return
     with Broker(tmp_path_factory.mktemp("kafka") / "broker.log") as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+def apache_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApacheKafka]:
+    if not LIBS:
+        pytest.skip("no Apache Kafka: set APACHE_KAFKA_LIBS to the folder of its jars")
+    with ApacheKafka(tmp_path_factory.mktemp("apache-kafka")) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +39,8 @@ def _adapter(name: str, request: pytest.FixtureRequest):
     if name == "memory":
         return None
     if name == "kafka":
-        return settings_for(request.getfixturevalue("kafka").url)
+        broker = request.getfixturevalue("kafka")
+        return settings_for(broker.url, **broker.settings)
     if name == "kinesis":
         monkeypatch = request.getfixturevalue("monkeypatch")
         for variable, value in (("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"), ("AWS_EC2_METADATA_DISABLED", "true")):

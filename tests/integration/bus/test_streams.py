@@ -19,9 +19,10 @@ from chartloop.kernel.db import create_tables, open_database
 from chartloop.kernel.dead_letters import DeadLetters
 from chartloop.kernel.events import Event
 from chartloop.kernel.retention import forget_events
+from chartloop.kernel.streams.address import address_of
 from chartloop.kernel.streams.bus import StreamBus
 from chartloop.kernel.streams.leader import Leader
-from chartloop.kernel.streams.opening import open_stream
+from chartloop.kernel.streams.opening import client_settings, open_stream
 from chartloop.kernel.streams.positions import RELAY, forget
 from chartloop.kernel.streams.relay import BATCH, Relay
 from chartloop.kernel.worker import Permanent
@@ -160,7 +161,8 @@ def test_a_dead_letter_is_told_in_its_topic(world: World) -> None:
 
 def read(world: World, topic: str) -> Iterator[bytes]:
     """Bodies of a topic as somebody else reads them."""
-    consumer = Consumer({"bootstrap.servers": world.settings.bus.url.removeprefix("kafka://"), "group.id": f"other-{topic}", "auto.offset.reset": "earliest", "session.timeout.ms": 6000})
+    client = client_settings(address_of(world.settings.bus.url), world.settings.bus)
+    consumer = Consumer({**client, "group.id": f"other-{topic}", "auto.offset.reset": "earliest", "session.timeout.ms": 6000})
     consumer.subscribe([topic])
     try:
         for _ in range(100):
@@ -273,11 +275,11 @@ def _relayed_all(world: World) -> bool:
     return eventually(lambda: world.database.one("SELECT 1 FROM event e WHERE e.seq > (SELECT seq FROM event_cursor WHERE consumer = 'relay')") is None)
 
 
-def open_world(tmp_path, url: str) -> World:
+def open_world(tmp_path, url: str, **bus: object) -> World:
     database = open_database(f"sqlite:///{tmp_path / 'chartloop.sqlite3'}")
     create_tables(database)
     create_tables(database, EFFECTS)
-    return World(database, settings_for(url))
+    return World(database, settings_for(url, **bus))
 
 
 @pytest.mark.long
@@ -369,7 +371,8 @@ def test_a_shard_that_is_split_goes_on_in_its_children(world: World) -> None:
 @pytest.mark.long
 @pytest.mark.conformance("Command line", "`events topic create` makes the topics that are missing, and says which; `leave` refuses while a broker is named")
 def test_topics_are_made_by_command(kafka: Broker, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CHARTLOOP_BUS__TOPIC", "made-by-command")
+    for name, value in {"topic": "made-by-command", **kafka.settings}.items():
+        monkeypatch.setenv(f"CHARTLOOP_BUS__{name.upper()}", str(value))
 
     def run(url: str, *arguments: str) -> tuple[int, str]:
         monkeypatch.setenv("CHARTLOOP_BUS__URL", url)
