@@ -68,7 +68,7 @@ class Parts:
         """End one process politely, then firmly; return its exit status."""
         process = self.running.pop(name)
         if process.poll() is None:
-            process.send_signal(signal.SIGINT if name == "payer" else signal.SIGTERM)
+            process.terminate()
         try:
             return process.wait(STOP_S)
         except subprocess.TimeoutExpired:

@@ -76,11 +76,15 @@ class ApacheKafka:
     def __enter__(self) -> Self:
         keystore = self._directory / "kafka.pem"
         keystore.write_bytes(self._pair[1].read_bytes() + self._pair[0].read_bytes())
-        for number in BROKERS:
-            self._format(number, keystore)
-        for number in BROKERS:
-            self.start(number)
-        self.until_all_answer()
+        try:
+            for number in BROKERS:
+                self._format(number, keystore)
+            for number in BROKERS:
+                self.start(number)
+            self.until_all_answer()
+        except BaseException:
+            self.__exit__()  # nobody else ends what has started
+            raise
         return self
 
     def __exit__(self, *error: object) -> None:
