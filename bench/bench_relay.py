@@ -138,11 +138,9 @@ def main(events: int, samples: int, store: str, buses: tuple[str, ...]) -> None:
         databases = stack.enter_context(stores(store, stack))
         for name in buses:
             count = events if name != "kinesis" else events // 10
-            if name == "kafka":
-                url, extra = stack.enter_context(Broker(log)).url, {}
-            elif name == "apache-kafka":
-                cluster = stack.enter_context(ApacheKafka(log.parent))
-                url, extra = cluster.url, cluster.settings
+            if name in ("kafka", "apache-kafka"):
+                broker = stack.enter_context(Broker(log) if name == "kafka" else ApacheKafka(log.parent))
+                url, extra = broker.url, broker.settings
             elif name == "kinesis":
                 os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test")
                 url, extra = "kinesis://us-east-1/TOPIC", {"endpoint": stack.enter_context(KinesisServer(log)).endpoint}

@@ -97,13 +97,18 @@ def train_model(options: Choices, steps: Steps) -> None:
         counts["made_up_people"] = MADE_UP_PEOPLE
 
 
+def start_payers(parts: Parts, port: int, seed: int) -> None:
+    """Start the simulated payers; they keep what they remember beside the logs of the parts."""
+    named = [f"{payer.id}={payer.name}" for payer in PAYERS]
+    arguments = ["chartloop.demo.payer", "--port", str(port), "--data", str(parts.data / "demo"), "--seed", str(seed), *named]
+    parts.start("payer", arguments, ready=f"http://127.0.0.1:{port}/healthz")
+
+
 def start_parts(parts: Parts, options: Choices, steps: Steps) -> Demo:
     """Start the payers, the server and, unless the demo runs once, the review app."""
     with steps.step("start", "Start the server, the MLLP listener and the simulated payers") as counts:
         payer_port = free_port(options.payer_port)
-        payers = [f"{payer.id}={payer.name}" for payer in PAYERS]
-        arguments = ["chartloop.demo.payer", "--port", str(payer_port), "--data", str(options.data / "demo"), "--seed", str(options.seed), *payers]
-        parts.start("payer", arguments, ready=f"http://127.0.0.1:{payer_port}/healthz")
+        start_payers(parts, payer_port, options.seed)
         port, mllp_port = free_port(options.port), free_port(options.mllp_port)
         apps_port = free_port(options.apps_port)
         demo = Demo(options.data, f"http://127.0.0.1:{port}", mllp_port, f"http://127.0.0.1:{payer_port}", f"http://127.0.0.1:{apps_port}")

@@ -18,7 +18,7 @@ from chartloop.demo.payer.server import PayerServer
 @click.argument("payers", nargs=-1, required=True)
 def main(host: str, port: int, data: Path, seed: int, payers: tuple[str, ...]) -> None:
     """Answer X12 claims as payers do: accept, reject, pay, underpay, split, deny, delay, fail."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends it as Ctrl-C does
     named = dict(payer.split("=", 1) for payer in payers)
     with PayerServer((host, port), named, data / "payer.sqlite3", seed) as server:
         try:

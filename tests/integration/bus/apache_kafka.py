@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
@@ -66,19 +65,18 @@ class ApacheKafka:
         self._directory = directory
         self._ports = {number: {name: free_port(0) for name in ("clients", "inside", "controller")} for number in BROKERS}
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
-        self._stack = ExitStack()
         self.url = "kafka://" + ",".join(f"127.0.0.1:{ports['clients']}" for ports in self._ports.values())
         authority = Authority(directory, "hospital")
-        self._authority, self._pair = authority.file, authority.issue("kafka")
+        self._authority, self._keystore = authority.file, directory / "kafka.pem"
+        own = authority.issue("kafka")
+        self._keystore.write_bytes(own[1].read_bytes() + own[0].read_bytes())
         certificate, key = authority.issue("worker")
         self.settings: dict[str, Any] = {"security": "SASL_SSL", "ca": authority.file, "certificate": certificate, "key": key, "user": USER, "password": PASSWORD}
 
     def __enter__(self) -> Self:
-        keystore = self._directory / "kafka.pem"
-        keystore.write_bytes(self._pair[1].read_bytes() + self._pair[0].read_bytes())
         try:
             for number in BROKERS:
-                self._format(number, keystore)
+                self._format(number)
             for number in BROKERS:
                 self.start(number)
             self.until_all_answer()
@@ -90,14 +88,13 @@ class ApacheKafka:
     def __exit__(self, *error: object) -> None:
         for number in BROKERS:
             self.kill(number)
-        self._stack.close()
         shutil.rmtree(self._directory / "logs", ignore_errors=True)
 
     def start(self, number: int) -> None:
         """Start one of the three; it finds what it held."""
-        log = self._stack.enter_context((self._directory / f"broker-{number}.log").open("ab"))
         command = [*self._java("kafka.Kafka"), str(self._file(number))]
-        self._processes[number] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._directory)
+        with (self._directory / f"broker-{number}.log").open("ab") as log:
+            self._processes[number] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._directory)
 
     def kill(self, number: int) -> None:
         """End one of the three without a word."""
@@ -109,10 +106,10 @@ class ApacheKafka:
     def _file(self, number: int) -> Path:
         return self._directory / f"broker-{number}.properties"
 
-    def _format(self, number: int, keystore: Path) -> None:
+    def _format(self, number: int) -> None:
         voters = ",".join(f"{each}@127.0.0.1:{ports['controller']}" for each, ports in self._ports.items())
         logs = self._directory / "logs" / str(number)
-        said = {"number": number, "voters": voters, "keystore": keystore, "authority": self._authority, "logs": logs, **self._ports[number]}
+        said = {"number": number, "voters": voters, "keystore": self._keystore, "authority": self._authority, "logs": logs, **self._ports[number]}
         self._file(number).write_text(_PROPERTIES.format(**said))
         account = f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"
         command = [*self._java("kafka.tools.StorageTool"), "format", "--cluster-id", CLUSTER_ID, "--config", str(self._file(number)), "--add-scram", account]

@@ -23,7 +23,7 @@ def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="session")
 def apache_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApacheKafka]:
-    if not LIBS:
+    if not LIBS:  # PyPI, all that the project installs from, does not have them
         pytest.skip("no Apache Kafka: set APACHE_KAFKA_LIBS to the folder of its jars")
     with ApacheKafka(tmp_path_factory.mktemp("apache-kafka")) as cluster:
         yield cluster

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from chartloop.demo.parts import start_payers
 from chartloop.demo.processes import Parts, free_port
 
 
@@ -13,9 +14,7 @@ def test_payers_end_when_they_are_asked_wherever_the_demo_was_started(tmp_path: 
     before = signal.signal(signal.SIGINT, interrupts)  # a shell lets what it starts in the background ignore Ctrl-C
     try:
         with Parts(tmp_path) as parts:
-            port = free_port(0)
-            arguments = ["chartloop.demo.payer", "--port", str(port), "--data", str(tmp_path / "demo"), "P1=One"]
-            parts.start("payer", arguments, ready=f"http://127.0.0.1:{port}/healthz")
+            start_payers(parts, free_port(0), seed=1)
             assert parts.stop("payer") == 0
     finally:
         signal.signal(signal.SIGINT, before)

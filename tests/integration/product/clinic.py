@@ -18,7 +18,7 @@ import httpx
 from chartloop.demo.fhir_client import FhirClient, FhirFailed, Resource
 from chartloop.demo.messages import Visit, visit_messages
 from chartloop.demo.mllp_client import MllpClient
-from chartloop.demo.parts import Demo
+from chartloop.demo.parts import Demo, start_payers
 from chartloop.demo.population import Population, generate
 from chartloop.demo.population_directory import PAYERS
 from chartloop.demo.processes import Parts, command, free_port
@@ -80,9 +80,7 @@ class Clinic:
         return self
 
     def start_payers(self) -> None:
-        named = [f"{payer.id}={payer.name}" for payer in PAYERS]
-        arguments = ["chartloop.demo.payer", "--port", str(self.payer_port), "--data", str(self.data / "demo"), "--seed", "1", *named]
-        self.parts.start("payer", arguments, ready=f"{self.demo.payer_base}/healthz")
+        start_payers(self.parts, self.payer_port, seed=1)
         for payer in PAYERS:
             self.behave(payer.id, **HONEST)
 
